@@ -1,0 +1,1 @@
+"""Plays the gateway over real HTTP; shares only `tracker.protocol` with us, so it can disagree."""

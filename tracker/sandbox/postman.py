@@ -1,0 +1,156 @@
+"""Delivering postbacks over HTTP as the gateway does, with its retries.
+
+Source: PROTOCOL 6.1. One thread waits for what falls due, a few others post it, so that neither
+answering calls nor other messages wait for a slow receiver. The postbacks of one message leave
+one at a time, in the order in which they fell due.
+"""
+
+import heapq
+import itertools
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from queue import SimpleQueue
+from typing import Final
+
+import requests
+
+from .options import SandboxOptions
+from .records import Attempt, Posted
+
+_ANSWER_BYTES: Final = 65536  # more of an answer is not read
+
+
+@dataclass(slots=True, kw_only=True)
+class Letter:
+    """One postback on its way; `write` is called once, when it first falls due."""
+
+    record: Posted
+    write: Callable[[datetime], bytes]
+    content_type: str
+    copies: int = 1
+    tried: threading.Event = field(default_factory=threading.Event)  # the first attempt is over
+
+
+class Postman:
+    """Posts letters when they are due, until closed."""
+
+    def __init__(self, options: SandboxOptions) -> None:
+        self.url = options.postback_url
+        self._options = options
+        self._changed = threading.Condition()
+        self._due: list[tuple[float, int, Letter]] = []
+        self._order = itertools.count()
+        self._lanes: dict[str, deque[Letter]] = {}
+        self._ready: SimpleQueue[str | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._is_closed = False
+
+    def post(self, letters: Iterable[tuple[float, Letter]]) -> None:
+        """Take letters, each with the seconds of gateway time until it is due."""
+        now = time.monotonic()
+        with self._changed:
+            if self._is_closed:
+                return
+            self._start()
+            for wait, letter in letters:
+                due = now + wait * self._options.time_factor
+                heapq.heappush(self._due, (due, next(self._order), letter))
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Post nothing more; an attempt under way is left to itself."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+        for _ in self._threads[1:]:
+            self._ready.put(None)
+        for thread in self._threads:
+            thread.join(timeout=0.5)
+
+    def _start(self) -> None:
+        if not self._threads:
+            jobs = [self._dispatch, *([self._work] * self._options.workers)]
+            self._threads = [threading.Thread(target=job, daemon=True) for job in jobs]
+            for thread in self._threads:
+                thread.start()
+
+    def _dispatch(self) -> None:
+        while (letter := self._next_due()) is not None:
+            if not letter.record.body:
+                letter.record.body = letter.write(datetime.now(UTC))
+            with self._changed:
+                for _ in range(letter.copies):
+                    self._enter_lane(letter)
+                letter.copies = 1  # a retry is no new copy
+
+    def _next_due(self) -> Letter | None:
+        with self._changed:
+            while not self._is_closed:
+                wait = self._due[0][0] - time.monotonic() if self._due else None
+                if wait is not None and wait <= 0:
+                    return heapq.heappop(self._due)[2]
+                self._changed.wait(wait)
+            return None
+
+    def _enter_lane(self, letter: Letter) -> None:
+        key = letter.record.tracking_id
+        lane = self._lanes.setdefault(key, deque())
+        lane.append(letter)
+        if len(lane) == 1:
+            self._ready.put(key)
+
+    def _work(self) -> None:
+        while (key := self._ready.get()) is not None:
+            letter = self._lanes[key][0]
+            self._attempt(letter)
+            letter.tried.set()
+            with self._changed:
+                lane = self._lanes[key]
+                lane.popleft()
+                if lane:
+                    self._ready.put(key)
+                else:
+                    del self._lanes[key]
+
+    def _attempt(self, letter: Letter) -> None:
+        record = letter.record
+        if self.url is None:
+            record.state = "unposted"
+            return
+        attempt = self._posted(self.url, letter)
+        record.attempts.append(attempt)
+        if attempt.is_accepted:
+            record.state = "accepted"
+        elif len(record.attempts) <= self._options.retries:
+            self.post([(self._options.retry_seconds, letter)])
+        elif record.state == "waiting":
+            record.state = "dropped"
+
+    def _posted(self, url: str, letter: Letter) -> Attempt:
+        started_at = datetime.now(UTC)
+        started = time.monotonic()
+        try:
+            status = self._status_of_post(url, letter)
+        except (OSError, ValueError) as error:  # all of requests' errors are one of these
+            return Attempt(started_at, None, type(error).__name__)
+        is_late = time.monotonic() - started > self._options.receiver_seconds
+        return Attempt(started_at, status, "too late" if is_late else None)
+
+    def _status_of_post(self, url: str, letter: Letter) -> int:
+        headers = {"Content-Type": letter.content_type, "Connection": "close"}
+        with requests.Session() as session:
+            session.trust_env = False  # no proxy stands between the two
+            with session.post(
+                url,
+                data=letter.record.body,
+                headers=headers,
+                timeout=self._options.receiver_seconds,
+                allow_redirects=False,
+                stream=True,
+            ) as answer:
+                next(answer.iter_content(_ANSWER_BYTES), b"")
+                return answer.status_code
