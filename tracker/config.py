@@ -1,0 +1,210 @@
+"""Settings, read once from the environment and checked at start.
+
+Each variable may also be given as NAME_FILE, the path of a file that holds the value.
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+T = TypeVar("T")
+
+DEFAULT_DATABASE_URL: Final = "sqlite:///instance/tracker.db"
+PREFIX: Final = "TRACKER_"
+DEFAULT_ZONE: Final = ZoneInfo("America/New_York")  # where the gateway stands (PROTOCOL 6.6)
+_URL_SAFE: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+
+
+NAMES: Final = (
+    "DATABASE_URL", "GATEWAY_URL", "GATEWAY_API_KEY", "GATEWAY_TIMEOUT_SECONDS", "DEFAULT_FROM",
+    "POSTBACK_TOKENS", "SECRET_KEY", "GATEWAY_ZONE", "TRUSTED_PROXIES",
+)  # fmt: skip
+KNOWN: Final = frozenset(f"{PREFIX}{name}{end}" for name in NAMES for end in ("", "_FILE"))
+
+
+class SettingsError(ValueError):
+    """A setting is wrong or missing; the message names its variable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the administrator decided. Durations are in seconds unless the name says otherwise."""
+
+    database_url: str = DEFAULT_DATABASE_URL
+    gateway_url: str | None = None
+    gateway_api_key: str | None = None
+    gateway_timeout_seconds: float = 30.0
+    default_from: str | None = None
+    postback_tokens: tuple[str, ...] = ()
+    secret_key: str | None = None
+    gateway_zone: ZoneInfo = DEFAULT_ZONE
+    trusted_proxies: int = 0
+
+    def __repr__(self) -> str:
+        """Hide everything: settings hold secrets, and a repr ends up in logs."""
+        return "Settings(...)"
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Read and check every variable.
+
+        Raises:
+            SettingsError: one is wrong; the message names it.
+        """
+        source = _Source(os.environ if environ is None else environ)
+        return cls(
+            database_url=source.get("DATABASE_URL", _database_url, DEFAULT_DATABASE_URL),
+            gateway_url=source.get("GATEWAY_URL", _http_url, None),
+            gateway_api_key=source.get("GATEWAY_API_KEY", _printable, None),
+            gateway_timeout_seconds=source.get("GATEWAY_TIMEOUT_SECONDS", _timeout, 30.0),
+            default_from=source.get("DEFAULT_FROM", _sender, None),
+            postback_tokens=source.get("POSTBACK_TOKENS", _tokens, ()),
+            secret_key=source.get("SECRET_KEY", _secret, None),
+            gateway_zone=source.get("GATEWAY_ZONE", _zone, DEFAULT_ZONE),
+            trusted_proxies=source.get("TRUSTED_PROXIES", _count, 0),
+        )
+
+    @property
+    def state_dir(self) -> Path:
+        """Where files of ours live: beside the SQLite database, else `instance/`."""
+        path = sqlite_path(make_url(self.database_url))
+        return path.parent if path else Path("instance")
+
+
+def sqlite_path(url: URL) -> Path | None:
+    """Return the file of a SQLite URL; None for another engine or a database in memory."""
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+        return None
+    return Path(str(url.database))
+
+
+def kept_secret(path: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(32)) -> str:
+    """Return the secret in a file readable by its owner alone; the first caller makes it.
+
+    Two processes that start together agree on one: a complete file is linked into place, and
+    the link of the second fails.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(make() + "\n")
+        try:
+            path.hardlink_to(draft)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text(encoding="utf-8").strip()
+
+
+class _Source:
+    """The environment, with NAME_FILE as the second way to give NAME."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def get(self, name: str, read: Callable[[str], T], default: T) -> T:
+        text = self._text(PREFIX + name)
+        if text is None:
+            return default
+        try:
+            return read(text)
+        except ValueError as error:
+            raise SettingsError(f"{PREFIX}{name}: {error}") from error
+
+    def _text(self, name: str) -> str | None:
+        value = self._environ.get(name, "").strip()
+        path = self._environ.get(f"{name}_FILE", "").strip()
+        if value and path:
+            raise SettingsError(f"{name} and {name}_FILE are both set; keep one")
+        if path:
+            try:
+                value = Path(path).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or error
+                raise SettingsError(f"{name}_FILE: cannot read {path}: {reason}") from error
+            if not value:
+                raise SettingsError(f"{name}_FILE: {path} is empty")
+        return value or None
+
+
+def _database_url(text: str) -> str:
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise ValueError(
+            "not a database URL; sqlite:///path or postgresql://user@host/name"
+        ) from None
+    backend = url.get_backend_name()
+    if backend not in ("sqlite", "postgresql"):
+        raise ValueError(f"{backend} is not supported; use sqlite:///path or postgresql://...")
+    if backend == "sqlite" and sqlite_path(url) is None:
+        raise ValueError("a SQLite database must be a file; use sqlite:///path")
+    if backend == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    return url.render_as_string(hide_password=False)
+
+
+def _http_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("not a URL that begins with http:// or https:// and names a host")
+    return text
+
+
+def _secret(text: str) -> str:
+    if len(text) < 16 or not text.isprintable():
+        raise ValueError("too short to be a secret; at least 16 printable characters")
+    return text
+
+
+def _printable(text: str) -> str:
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("has characters that no key has")
+    return text
+
+
+def _tokens(text: str) -> tuple[str, ...]:
+    tokens = tuple(token.strip() for token in text.split(",") if token.strip())
+    if not all(_URL_SAFE.fullmatch(token) for token in tokens):
+        raise ValueError("a token is made of letters, digits, '-', '_', '.' and '~'")
+    if not tokens:
+        raise ValueError("no token; give one or more, with commas between")
+    return tokens
+
+
+def _timeout(text: str) -> float:
+    seconds = float(text) if text.replace(".", "", 1).isdecimal() else -1.0
+    if not 0.1 <= seconds <= 45:
+        raise ValueError(f"{text!r} is not a number of seconds from 0.1 to 45 (a lease lasts 60)")
+    return seconds
+
+
+def _sender(text: str) -> str:
+    if not (text.isascii() and text.isdecimal() and 3 <= len(text) <= 15):
+        raise ValueError(f"{text!r} is not a short or long code: 3 to 15 digits")
+    return text
+
+
+def _zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{text!r} is not a time zone; such as America/New_York") from None
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) <= 10):
+        raise ValueError(f"{text!r} is not a number of proxies from 0 to 10")
+    return int(text)

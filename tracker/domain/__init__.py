@@ -1,0 +1,1 @@
+"""What we decided: messages and their rules, statuses, failures, reasons. Pure, like `protocol`."""

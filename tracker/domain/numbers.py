@@ -1,0 +1,48 @@
+"""Phone numbers: what people type, what goes over the wire, what pages show.
+
+Source: PROTOCOL 2.5.
+"""
+
+import re
+from typing import Final
+
+import phonenumbers
+
+WIRE: Final = re.compile(r"[1-9][0-9]{6,14}")
+EXPECTED: Final = "7 to 15 digits with the country code first, such as +1 650-123-4123"
+_PUNCTUATION: Final = re.compile(r"[\s.\-‐‑‒–()\[\]/\u00a0\u202a-\u202e\u2066-\u2069]+")  # noqa: RUF001
+
+
+def clean(text: str) -> str | None:
+    """Return the digits as on the wire of a number as people type it; None when it is none.
+
+    Blanks, dots, dashes, brackets and one leading `+` or `00` are forgiven.
+    """
+    digits = _PUNCTUATION.sub("", text)
+    digits = digits.removeprefix("+") if digits.startswith("+") else digits.removeprefix("00")
+    return digits if WIRE.fullmatch(digits) else None
+
+
+def doubt(number: str) -> str | None:
+    """Say what a numbering plan has against a number on the wire; never a reason to refuse it."""
+    try:
+        parsed = phonenumbers.parse(f"+{number}")
+    except phonenumbers.NumberParseException:
+        return "no country has this calling code"
+    return None if phonenumbers.is_valid_number(parsed) else "the numbering plan has no such number"
+
+
+def display(number: str) -> str:
+    """Return a number as people read it, `+1 650-123-4123`; odd text comes back as it is."""
+    if not WIRE.fullmatch(number):
+        return number
+    try:
+        parsed = phonenumbers.parse(f"+{number}")
+    except phonenumbers.NumberParseException:
+        return f"+{number}"
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+
+
+def masked(number: str) -> str:
+    """Return a number for logs: its last three digits."""
+    return "•••" + number[-3:]

@@ -1,0 +1,39 @@
+"""Log format: one JSON object a line; on a terminal the same in colour. Values go in `extra`.
+
+No secret and no whole number is ever logged: callers pass public ids and masked numbers.
+"""
+
+import logging
+import sys
+from typing import Final
+
+import structlog
+
+_SHARED: Final = (
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.ExtraAdder(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+)
+
+
+def configure(level: int = logging.INFO) -> None:
+    """Send the log of this process to stderr."""
+    is_terminal = sys.stderr.isatty()
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer()
+    )
+    last = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if not is_terminal:
+        last.append(structlog.processors.format_exc_info)  # type: ignore[arg-type]
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=list(_SHARED), processors=[*last, renderer]
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for chatty in ("urllib3", "alembic", "werkzeug"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
