@@ -1,0 +1,1 @@
+"""What we remember: tables, outbox, postbacks, queries. Takes a `Session` and never commits."""

@@ -1,0 +1,141 @@
+"""Users, API tokens and the audit trail."""
+
+import hashlib
+from datetime import datetime
+
+from sqlalchemy import Select, exists, select, update
+from sqlalchemy.orm import Session
+
+from .models import ApiToken, AuditEntry, Role, User
+from .rows import TokenRow, UserRow
+
+
+def add_user(
+    session: Session,
+    username: str,
+    *,
+    password_hash: str,
+    role: Role,
+    session_key: str,
+    now: datetime,
+) -> None:
+    """Store a new user; the name is taken as it is."""
+    session.add(
+        User(
+            username=username,
+            password_hash=password_hash,
+            role=role,
+            session_key=session_key,
+            created_at=now,
+        )
+    )
+
+
+def locked_user(session: Session, username: str) -> User | None:
+    """Return the row of a user, locked until the transaction ends."""
+    return session.scalar(select(User).where(User.username == username).with_for_update())
+
+
+def has_users(session: Session) -> bool:
+    """Say whether anybody can log in at all."""
+    return bool(session.scalar(select(exists(select(User.id)))))
+
+
+def users(session: Session) -> list[UserRow]:
+    """Return all users by name."""
+    return [user_row(user) for user in session.scalars(select(User).order_by(User.username))]
+
+
+def user_of_session(session: Session, session_key: str) -> UserRow | None:
+    """Return the user whose session this is; None when disabled or logged out everywhere."""
+    found = session.scalar(
+        select(User).where(User.session_key == session_key, User.is_disabled.is_(False))
+    )
+    return user_row(found) if found else None
+
+
+def user_row(user: User) -> UserRow:
+    """Return what others may know of a user."""
+    return UserRow(
+        id=user.id,
+        username=user.username,
+        role=user.role,
+        is_disabled=user.is_disabled,
+        session_key=user.session_key,
+        created_at=user.created_at,
+        last_login_at=user.last_login_at,
+    )
+
+
+def add_token(session: Session, name: str, token: str, now: datetime) -> int:
+    """Store the hash of a new API token and return its id."""
+    row = ApiToken(name=name, token_hash=_hash(token), created_at=now)
+    session.add(row)
+    session.flush()
+    return row.id
+
+
+def token_named(session: Session, token: str) -> TokenRow | None:
+    """Return the active API token with this secret.
+
+    The look-up is by hash, so how long it takes says nothing about the secret.
+    """
+    wanted = _tokens().where(ApiToken.token_hash == _hash(token), ApiToken.revoked_at.is_(None))
+    found = session.scalar(wanted)
+    return _token_row(found) if found else None
+
+
+def tokens(session: Session) -> list[TokenRow]:
+    """Return all API tokens in order of creation, revoked ones too."""
+    return [_token_row(row) for row in session.scalars(_tokens())]
+
+
+def use_token(session: Session, token_id: int, now: datetime) -> None:
+    """Note when a token was last used."""
+    session.execute(update(ApiToken).where(ApiToken.id == token_id).values(last_used_at=now))
+
+
+def revoke_tokens(session: Session, name_or_id: str, now: datetime) -> int:
+    """Revoke the active tokens of this name or id, and return how many there were."""
+    named = ApiToken.name == name_or_id
+    if name_or_id.isdecimal() and len(name_or_id) < 19:
+        named |= ApiToken.id == int(name_or_id)
+    revoked = session.scalars(
+        update(ApiToken)
+        .where(named, ApiToken.revoked_at.is_(None))
+        .values(revoked_at=now)
+        .returning(ApiToken.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(revoked.all())
+
+
+def audit(
+    session: Session,
+    actor: str,
+    action: str,
+    *,
+    now: datetime,
+    subject: str | None = None,
+    detail: str | None = None,
+) -> None:
+    """Write down who did what to what."""
+    session.add(AuditEntry(at=now, actor=actor, action=action, subject=subject, detail=detail))
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _tokens() -> Select[ApiToken]:
+    return select(ApiToken).order_by(ApiToken.id)
+
+
+def _token_row(row: ApiToken) -> TokenRow:
+    return TokenRow(
+        id=row.id,
+        name=row.name,
+        created_at=row.created_at,
+        last_used_at=row.last_used_at,
+        revoked_at=row.revoked_at,
+    )

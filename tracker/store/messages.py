@@ -1,0 +1,211 @@
+"""Questions about messages."""
+
+import base64
+import binascii
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from tracker.domain import numbers
+from tracker.domain.status import Status
+from tracker.protocol.tracking import tracking_key
+
+from .models import Carrier, Message, MessageContent, Postback, SendAttempt
+from .rows import AttemptRow, ContentRow, MessageRow, Page
+
+_COLUMNS = tuple(getattr(Message, name) for name in MessageRow.__dataclass_fields__)
+
+
+class BadCursorError(ValueError):
+    """A cursor that no page gave out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageFilter:
+    """Conditions that all hold; None asks nothing. `to` is digits as on the wire."""
+
+    status: tuple[Status, ...] = ()
+    to: str | None = None
+    tracking_id: str | None = None
+    reference: str | None = None
+    custom_pass_id: str | None = None
+    campaign_ref: str | None = None
+    mms_id: str | None = None
+    spid: str | None = None
+    handset: str | None = None
+    code: str | None = None  # of an answer or of any postback
+    created_from: datetime | None = None
+    created_to: datetime | None = None  # exclusive
+
+
+def search(
+    session: Session, wanted: MessageFilter, *, limit: int, cursor: str | None = None
+) -> Page[MessageRow]:
+    """Return one page, newest first.
+
+    Raises:
+        BadCursorError: `cursor` is not one that an earlier page gave.
+    """
+    statement = select(*_COLUMNS).where(*_conditions(wanted))
+    if cursor is not None:
+        statement = statement.where(tuple_(Message.created_at, Message.id) < _read_cursor(cursor))
+    ordered = statement.order_by(Message.created_at.desc(), Message.id.desc()).limit(limit + 1)
+    found = _rows(session, ordered)
+    more = len(found) > limit
+    return Page(found[:limit], _cursor(found[limit - 1]) if more else None)
+
+
+def by_public_id(session: Session, public_id: UUID) -> MessageRow | None:
+    """Return one message by the id that URLs and the API use."""
+    return _first(session, select(*_COLUMNS).where(Message.public_id == public_id))
+
+
+def by_id(session: Session, message_id: int) -> MessageRow | None:
+    """Return one message by the internal id."""
+    return _first(session, select(*_COLUMNS).where(Message.id == message_id))
+
+
+def find(session: Session, text: str, limit: int) -> list[MessageRow]:
+    """Return the messages that `text` names, newest first.
+
+    It may be a number as people type it, a tracking id, our own reference, a custom pass id or
+    the public id.
+    """
+    text = text.strip()
+    named: list[ColumnElement[bool]] = [
+        Message.tracking_key == tracking_key(text),
+        Message.reference == text,
+        Message.custom_pass_id == text,
+    ]
+    if number := numbers.clean(text):
+        named.append(Message.recipient == number)
+    if public_id := _uuid(text):
+        named.append(Message.public_id == public_id)
+    newest = select(*_COLUMNS).where(or_(*named)).order_by(Message.created_at.desc())
+    return _rows(session, newest.order_by(Message.id.desc()).limit(limit))
+
+
+def content(session: Session, message_id: int) -> ContentRow:
+    """Return what a message says."""
+    return contents(session, [message_id])[message_id]
+
+
+def contents(session: Session, message_ids: Iterable[int]) -> dict[int, ContentRow]:
+    """Return what messages say, by internal id."""
+    found = session.scalars(
+        select(MessageContent).where(MessageContent.message_id.in_(list(message_ids)))
+    )
+    return {
+        row.message_id: ContentRow(
+            custom_subject=row.custom_subject,
+            custom_text=row.custom_text,
+            ddm=row.ddm,
+            data=row.data,
+            pass_data=row.pass_data,
+        )
+        for row in found
+    }
+
+
+def attempts(session: Session, message_id: int) -> list[AttemptRow]:
+    """Return the calls made for a message, oldest first."""
+    found = session.scalars(
+        select(SendAttempt).where(SendAttempt.message_id == message_id).order_by(SendAttempt.id)
+    )
+    return [
+        AttemptRow(
+            started_at=row.started_at,
+            finished_at=row.finished_at,
+            outcome=row.outcome,
+            detail=row.detail,
+            answer=row.answer,
+        )
+        for row in found
+    ]
+
+
+def carrier_name(session: Session, spid: str | None) -> str | None:
+    """Return the carriers that a SPID stands for; None when no list names it."""
+    return carrier_names(session, {spid}).get(spid) if spid else None
+
+
+def carrier_names(session: Session, spids: Iterable[str]) -> dict[str, str]:
+    """Return the names of carriers by SPID; one SPID may stand for two (PROTOCOL 7, 14)."""
+    found = session.execute(
+        select(Carrier.spid, Carrier.name).where(Carrier.spid.in_(list(spids))).order_by(Carrier.id)
+    )
+    names: dict[str, str] = {}
+    for spid, name in found:
+        names[spid] = f"{names[spid]} / {name}" if spid in names else name
+    return names
+
+
+def cancel(session: Session, public_id: UUID, now: datetime) -> bool:
+    """Take a queued message out of the queue; False when it is not queued any more."""
+    cancelled = session.scalar(
+        update(Message)
+        .where(Message.public_id == public_id, Message.status == Status.QUEUED)
+        .values(status=Status.CANCELLED, updated_at=now, finished_at=now)
+        .returning(Message.id)
+        .execution_options(synchronize_session=False)
+    )
+    return cancelled is not None
+
+
+def _conditions(wanted: MessageFilter) -> list[ColumnElement[bool]]:
+    equal = {
+        Message.recipient: wanted.to,
+        Message.tracking_key: wanted.tracking_id and tracking_key(wanted.tracking_id),
+        Message.reference: wanted.reference,
+        Message.custom_pass_id: wanted.custom_pass_id,
+        Message.campaign_ref: wanted.campaign_ref,
+        Message.mms_id: wanted.mms_id,
+        Message.spid: wanted.spid,
+        Message.handset: wanted.handset,
+    }
+    conditions = [column == value for column, value in equal.items() if value is not None]
+    if wanted.status:
+        conditions.append(Message.status.in_(wanted.status))
+    if wanted.code is not None:
+        told = and_(Postback.message_id == Message.id, Postback.code == wanted.code)
+        conditions.append(or_(Message.error_code == wanted.code, exists().where(told)))
+    if wanted.created_from is not None:
+        conditions.append(Message.created_at >= wanted.created_from)
+    if wanted.created_to is not None:
+        conditions.append(Message.created_at < wanted.created_to)
+    return conditions
+
+
+def _rows(session: Session, statement: Select[*tuple[Any, ...]]) -> list[MessageRow]:
+    return [MessageRow(**row) for row in session.execute(statement).mappings()]
+
+
+def _first(session: Session, statement: Select[*tuple[Any, ...]]) -> MessageRow | None:
+    found = _rows(session, statement.limit(1))
+    return found[0] if found else None
+
+
+def _cursor(row: MessageRow) -> str:
+    text = f"{row.created_at.isoformat()} {row.id}"
+    return base64.urlsafe_b64encode(text.encode("ascii")).decode("ascii").rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, int]:
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        moment, _, number = base64.urlsafe_b64decode(padded).decode("ascii").partition(" ")
+        return datetime.fromisoformat(moment).astimezone(UTC), int(number)
+    except (ValueError, binascii.Error, OverflowError) as error:
+        raise BadCursorError("not a cursor of an earlier page") from error
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

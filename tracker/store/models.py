@@ -1,0 +1,245 @@
+"""The tables. `messages` is small and hot; what never changes after submit stands apart."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tracker.domain.status import Status
+
+from .base import Base, BigId, Json
+
+
+class Message(Base):
+    """One MT message: a pass for one recipient."""
+
+    __tablename__ = "messages"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    public_id: Mapped[UUID] = mapped_column(unique=True)
+    status: Mapped[Status]
+    recipient: Mapped[str] = mapped_column(String(15))
+    sender: Mapped[str] = mapped_column(String(15))
+    mms_id: Mapped[str] = mapped_column(String(32))
+    campaign_ref: Mapped[str | None] = mapped_column(String(32))
+    reference: Mapped[str | None] = mapped_column(String(128))
+    custom_pass_id: Mapped[str] = mapped_column(String(256))
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    # The outbox. `due_at` orders the queue: the asked time, or the next try.
+    send_at: Mapped[datetime | None]
+    due_at: Mapped[datetime]
+    attempts: Mapped[int] = mapped_column(default=0)
+    claim_id: Mapped[UUID | None]
+    lease_until: Mapped[datetime | None]
+    # The gateway's answer.
+    tracking_id: Mapped[str | None] = mapped_column(String(256))
+    tracking_key: Mapped[str | None] = mapped_column(String(128))
+    sender_used: Mapped[str | None] = mapped_column(String(32))
+    error_code: Mapped[str | None] = mapped_column(String(16))
+    error_info: Mapped[str | None] = mapped_column(String(1000))
+    accepted_at: Mapped[datetime | None]
+    # What postbacks told.
+    told_at: Mapped[datetime | None]  # TIMESTAMP of the postback that set the status
+    sent_as: Mapped[str | None] = mapped_column(String(16))
+    spid: Mapped[str | None] = mapped_column(String(32))
+    operator_id: Mapped[str | None] = mapped_column(String(32))
+    handset: Mapped[str | None] = mapped_column(String(256))
+    os: Mapped[str | None] = mapped_column(String(128))
+    aggregator_id: Mapped[str | None] = mapped_column(String(256))
+    status_details: Mapped[str | None] = mapped_column(String(1000))
+    ddm_status: Mapped[str | None] = mapped_column(String(16))
+    sent_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index(None, "created_at", "id"),
+        Index(None, "recipient", "created_at"),
+        Index(None, "mms_id", "created_at"),
+        Index(None, "reference", "created_at"),
+        Index(None, "custom_pass_id", "created_at"),
+        # Not unique: a gateway that gives an id twice must not make us lose an answer.
+        Index(None, "tracking_key"),
+        # The queue is the only question about a status that must be quick at any size.
+        Index(
+            "ix_messages_outbox",
+            "due_at",
+            postgresql_where=text("status IN ('queued', 'sending')"),
+            sqlite_where=text("status IN ('queued', 'sending')"),
+        ),
+        {"postgresql_with": {"fillfactor": 80}},
+    )
+
+
+class MessageContent(Base):
+    """What the message says; written once, by submit."""
+
+    __tablename__ = "message_contents"
+
+    message_id: Mapped[int] = mapped_column(
+        BigId, ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True
+    )
+    custom_subject: Mapped[str | None] = mapped_column(String(80))
+    custom_text: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    ddm: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    data: Mapped[dict[str, str]] = mapped_column(Json)
+    pass_data: Mapped[dict[str, str]] = mapped_column(Json)
+
+
+class SendAttempt(Base):
+    """One call of the gateway. The row is committed before the first byte leaves."""
+
+    __tablename__ = "send_attempts"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    message_id: Mapped[int] = mapped_column(
+        BigId, ForeignKey("messages.id", ondelete="CASCADE"), index=True
+    )
+    claim_id: Mapped[UUID] = mapped_column(unique=True)
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    outcome: Mapped[str | None] = mapped_column(String(16))
+    detail: Mapped[str | None] = mapped_column(String(1000))
+    answer: Mapped[str | None]  # word for word
+
+
+class PostbackBody(Base):
+    """The exact bytes of one request body; equal requests share one row."""
+
+    __tablename__ = "postback_bodies"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    digest: Mapped[bytes] = mapped_column(unique=True)  # SHA-256 of content type and bytes
+    received_at: Mapped[datetime]
+    content_type: Mapped[str | None] = mapped_column(String(256))
+    body: Mapped[bytes]
+
+
+class Postback(Base):
+    """One notification in the journal; nothing here is ever deleted by what comes later."""
+
+    __tablename__ = "postbacks"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    fingerprint: Mapped[bytes] = mapped_column(unique=True)  # SHA-256
+    body_id: Mapped[int] = mapped_column(BigId, ForeignKey("postback_bodies.id"), index=True)
+    position: Mapped[int] = mapped_column(default=0)  # within the body: the oldest dialect batches
+    received_at: Mapped[datetime]
+    last_received_at: Mapped[datetime]
+    repeats: Mapped[int] = mapped_column(default=0)
+    outcome: Mapped[str] = mapped_column(String(16))
+    outcome_reason: Mapped[str] = mapped_column(String(1000))
+    message_id: Mapped[int | None] = mapped_column(
+        BigId, ForeignKey("messages.id", ondelete="SET NULL")
+    )
+    code: Mapped[str | None] = mapped_column(String(32))
+    kind: Mapped[str] = mapped_column(String(16))
+    tracking_key: Mapped[str | None] = mapped_column(String(128))
+    sms_key: Mapped[str | None] = mapped_column(String(128))
+    occurred_at: Mapped[datetime | None]
+    fields: Mapped[dict[str, Any]] = mapped_column(Json)  # PROTOCOL 6.11
+    remarks: Mapped[list[str]] = mapped_column(Json)  # repairs and doubts
+
+    __table_args__ = (
+        Index(None, "message_id", "id"),
+        Index(None, "tracking_key"),
+        Index(None, "outcome", "id"),
+        Index(
+            "ix_postbacks_sms_key",
+            "sms_key",
+            postgresql_where=text("sms_key IS NOT NULL"),
+            sqlite_where=text("sms_key IS NOT NULL"),
+        ),
+    )
+
+
+class Handset(Base):
+    """The handset last seen behind a number."""
+
+    __tablename__ = "handsets"
+
+    number: Mapped[str] = mapped_column(String(15), primary_key=True)
+    handset: Mapped[str] = mapped_column(String(256))
+    os: Mapped[str | None] = mapped_column(String(128))
+    source: Mapped[str] = mapped_column(String(32))  # the code that named it: N102, N502
+    seen_at: Mapped[datetime]
+
+
+class Carrier(Base):
+    """A carrier's name. A SPID may stand for two carriers, and carriers share names."""
+
+    __tablename__ = "carriers"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    spid: Mapped[str] = mapped_column(String(32), index=True)
+    country: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(128))
+
+
+class Role(StrEnum):
+    """What a user may do; each may do what those before it may."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
+class User(Base):
+    """A person who logs in to the dashboard."""
+
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    username: Mapped[str] = mapped_column(String(64), unique=True)
+    password_hash: Mapped[str] = mapped_column(String(256))
+    role: Mapped[str] = mapped_column(String(16))
+    is_disabled: Mapped[bool] = mapped_column(default=False)
+    session_key: Mapped[str] = mapped_column(String(64), unique=True)  # a new one ends all sessions
+    failed_logins: Mapped[int] = mapped_column(default=0)
+    locked_until: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    last_login_at: Mapped[datetime | None]
+
+
+class ApiToken(Base):
+    """A bearer token of the API; only its hash is kept."""
+
+    __tablename__ = "api_tokens"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    token_hash: Mapped[bytes] = mapped_column(
+        unique=True
+    )  # SHA-256: the token is random, not a password
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class IdempotencyKey(Base):
+    """A request to send that a token has made under a key of its own."""
+
+    __tablename__ = "idempotency_keys"
+
+    token_id: Mapped[int] = mapped_column(BigId, ForeignKey("api_tokens.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    digest: Mapped[bytes]  # SHA-256 of the request
+    message_id: Mapped[int] = mapped_column(
+        BigId, ForeignKey("messages.id", ondelete="CASCADE"), index=True
+    )
+
+
+class AuditEntry(Base):
+    """Who did what to what, and when."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(80))  # user:admin, token:billing, cli
+    action: Mapped[str] = mapped_column(String(64))
+    subject: Mapped[str | None] = mapped_column(String(128))
+    detail: Mapped[str | None] = mapped_column(String(1000))
