@@ -1,0 +1,84 @@
+"""Status words, reasons, numbers and delays."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from tracker.domain import numbers
+from tracker.domain.failures import reconnect_delay, retry_delay
+from tracker.domain.reasons import status_reason
+from tracker.domain.status import FINAL, LABELS, Status, label
+from tracker.protocol.codes import ERROR_CODES, ErrorClass
+
+
+@dataclass(frozen=True)
+class Facts:
+    status: Status
+    attempts: int = 0
+    sent_as: str | None = None
+    handset: str | None = None
+    status_details: str | None = None
+    error_code: str | None = None
+    error_info: str | None = None
+
+
+def test_a_delivery_by_sms_is_one_of_a_link() -> None:
+    assert label(Status.DELIVERED, "MMS") == "Delivered"
+    assert label(Status.DELIVERED, "SMS") == "Delivered as link"
+    assert label(Status.EXPIRED, "SMS") == "Expired"
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_every_status_has_a_label_and_one_sentence(status: Status) -> None:
+    sentence = status_reason(Facts(status))
+    assert LABELS[status]
+    assert sentence.endswith(".")
+    assert not sentence.endswith("..")
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (Facts(Status.DELIVERED, handset="motol7c"), "The handset (motol7c) confirmed receipt."),
+        (Facts(Status.DELIVERED, sent_as="SMS"), "link to the pass"),
+        (
+            Facts(Status.REFUSED, error_code="E713", error_info="There is billing problem"),
+            "billing",
+        ),
+        (Facts(Status.REFUSED, error_code="X1"), "nobody documented"),
+        (Facts(Status.REJECTED, status_details="Recipient blocked."), ": Recipient blocked."),
+        (Facts(Status.QUEUED, attempts=1), "could not be reached"),
+        (Facts(Status.QUEUED, attempts=1, error_code="E503"), "E503"),
+    ],
+)
+def test_the_sentence_names_what_is_known(facts: Facts, said: str) -> None:
+    assert said in status_reason(facts)
+
+
+def test_final_statuses_are_those_nothing_more_is_expected_of() -> None:
+    waiting = {Status.QUEUED, Status.SENDING, Status.UNKNOWN, Status.ACCEPTED, Status.SENT,
+               Status.NO_RECEIPT}  # fmt: skip
+    assert set(Status) - FINAL == waiting
+
+
+def test_numbers_are_shown_as_people_write_them_and_hidden_in_logs() -> None:
+    assert numbers.display("16501234123") == "+1 650-123-4123"
+    assert numbers.display("no number") == "no number"
+    assert numbers.display("9990000000") == "+9990000000"
+    assert numbers.masked("16501234123") == "•••123"
+
+
+@pytest.mark.parametrize("code", sorted(ERROR_CODES))
+def test_only_transient_and_throttle_are_asked_again(code: str) -> None:
+    error_class = ERROR_CODES[code].error_class
+    is_retried = error_class in (ErrorClass.TRANSIENT, ErrorClass.THROTTLE)
+    assert (retry_delay(error_class, 1) == timedelta(minutes=1)) is is_retried
+    assert retry_delay(error_class, 5) is None
+
+
+def test_delays_grow_and_reconnecting_never_ends() -> None:
+    delays = [retry_delay(ErrorClass.TRANSIENT, n) for n in range(1, 5)]
+    assert delays == [timedelta(minutes=m) for m in (1, 5, 15, 60)]
+    assert reconnect_delay(1) == timedelta(seconds=5)
+    assert reconnect_delay(1000) == timedelta(minutes=15)

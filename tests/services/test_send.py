@@ -1,0 +1,153 @@
+"""Claim, call, record: whatever dies where, nobody is sent to twice."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from itertools import chain
+
+import pytest
+from builders import accepted, queued, reloaded
+
+from tracker.config import DEFAULT_ZONE
+from tracker.domain.status import Status
+from tracker.gateway import Accepted, Answer, NotSent, Refused, Unknown
+from tracker.protocol.codes import error_class
+from tracker.services import send
+from tracker.store import messages, outbox
+from tracker.store.db import Sessions
+
+TAKEN = Accepted("TU1TXzEyMzQ2", "60856", "<RESPONSE>...</RESPONSE>")
+
+
+def sent(sessions: Sessions, answer: Answer, now: datetime) -> send.Sent:
+    """Claim the one queued message, begin its call and record an answer."""
+    (claimed,) = send.claim(sessions, 10, now)
+    assert send.begin(sessions, claimed, now) is not None
+    return send.record(sessions, claimed, answer, zone=DEFAULT_ZONE, now=now)
+
+
+def refused(code: str) -> Refused:
+    return Refused(code, "because", error_class(code), "<RESPONSE/>")
+
+
+@pytest.fixture
+def later(now: datetime) -> datetime:
+    return now + timedelta(seconds=1)
+
+
+def test_an_accepted_message_keeps_its_tracking_id_and_the_answer(
+    sessions: Sessions, later: datetime
+) -> None:
+    public_id = queued(sessions)
+    assert sent(sessions, TAKEN, later).status is Status.ACCEPTED
+    row = reloaded(sessions, public_id)
+    assert (row.tracking_id, row.sender_used, row.attempts) == ("TU1TXzEyMzQ2", "60856", 1)
+    assert row.accepted_at == later
+    with sessions() as session:
+        (attempt,) = messages.attempts(session, row.id)
+    assert (attempt.outcome, attempt.answer) == ("accepted", TAKEN.answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (refused("E110"), Status.REFUSED),
+        (refused("E713"), Status.REFUSED),
+        (refused("E4711"), Status.REFUSED),
+        (refused(""), Status.REFUSED),
+        (refused("E503"), Status.QUEUED),
+        (refused("E106"), Status.QUEUED),
+        (NotSent("no connection"), Status.QUEUED),
+        (Unknown("no answer in time"), Status.UNKNOWN),
+    ],
+)
+def test_every_other_answer_has_its_status(
+    sessions: Sessions, later: datetime, answer: Answer, status: Status
+) -> None:
+    public_id = queued(sessions)
+    sent(sessions, answer, later)
+    assert reloaded(sessions, public_id).status is status
+
+
+def test_a_transient_refusal_is_asked_again_later_and_not_for_ever(
+    sessions: Sessions, later: datetime
+) -> None:
+    public_id = queued(sessions)
+    tries = 0
+    while reloaded(sessions, public_id).status is Status.QUEUED:
+        if tries:
+            assert send.claim(sessions, 10, later) == []
+        later = max(later, reloaded(sessions, public_id).due_at)
+        sent(sessions, refused("E503"), later)
+        tries += 1
+    assert tries == 5
+    assert reloaded(sessions, public_id).status is Status.REFUSED
+
+
+def test_an_unknown_outcome_is_never_sent_again_by_itself(
+    sessions: Sessions, later: datetime
+) -> None:
+    queued(sessions)
+    sent(sessions, Unknown("no answer in time"), later)
+    assert send.claim(sessions, 10, later + timedelta(days=30)) == []
+
+
+def test_a_message_for_later_waits(sessions: Sessions, now: datetime) -> None:
+    at = now + timedelta(hours=1)
+    queued(sessions, send_at=at.isoformat())
+    assert send.claim(sessions, 10, at - timedelta(seconds=1)) == []
+    assert len(send.claim(sessions, 10, at)) == 1
+
+
+def test_a_lease_that_ends_before_the_call_queues_again(
+    sessions: Sessions, later: datetime
+) -> None:
+    public_id = queued(sessions)
+    (claimed,) = send.claim(sessions, 10, later)
+    after = later + outbox.LEASE
+    (again,) = send.claim(sessions, 10, after)
+    assert again.public_id == public_id
+    assert send.begin(sessions, claimed, after) is None  # the first sender has lost it
+    assert send.begin(sessions, again, after) is not None
+
+
+def test_a_lease_that_ends_after_the_call_began_is_unknown(
+    sessions: Sessions, later: datetime
+) -> None:
+    public_id = queued(sessions)
+    (claimed,) = send.claim(sessions, 10, later)
+    send.begin(sessions, claimed, later)
+    assert send.claim(sessions, 10, later + outbox.LEASE) == []
+    assert reloaded(sessions, public_id).status is Status.UNKNOWN
+
+
+def test_an_answer_after_the_lease_is_still_the_truth(sessions: Sessions, later: datetime) -> None:
+    public_id = queued(sessions)
+    (claimed,) = send.claim(sessions, 10, later)
+    send.begin(sessions, claimed, later)
+    send.claim(sessions, 10, later + outbox.LEASE)
+    send.record(sessions, claimed, TAKEN, zone=DEFAULT_ZONE, now=later + 2 * outbox.LEASE)
+    assert reloaded(sessions, public_id).status is Status.ACCEPTED
+
+
+def test_the_gateway_may_give_one_tracking_id_twice(sessions: Sessions) -> None:
+    first = accepted(sessions, "TU1TXzEyMzQ2")
+    second = accepted(sessions, "TU1TXzEyMzQ2")
+    assert {reloaded(sessions, i).status for i in (first, second)} == {Status.ACCEPTED}
+
+
+def test_what_was_claimed_and_not_begun_is_given_back(sessions: Sessions, later: datetime) -> None:
+    public_id = queued(sessions)
+    send.release(sessions, send.claim(sessions, 10, later), later)
+    assert reloaded(sessions, public_id).status is Status.QUEUED
+    assert len(send.claim(sessions, 10, later)) == 1
+
+
+def test_racing_senders_never_claim_the_same_message(sessions: Sessions, later: datetime) -> None:
+    for _ in range(40):
+        queued(sessions)
+    with ThreadPoolExecutor(8) as pool:
+        claims = pool.map(lambda _: send.claim(sessions, 5, later), range(16))
+        claimed = Counter(claim.message_id for claim in chain.from_iterable(claims))
+    assert len(claimed) == 40
+    assert set(claimed.values()) == {1}

@@ -1,0 +1,82 @@
+"""Settings: every wrong one stops the start and is named."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tracker.config import Settings, SettingsError, kept_secret
+
+
+def test_an_empty_environment_is_enough() -> None:
+    settings = Settings.from_environ({})
+    assert settings.database_url == "sqlite:///instance/tracker.db"
+    assert settings.state_dir == Path("instance")
+    assert settings.gateway_zone.key == "America/New_York"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TRACKER_DATABASE_URL", "nonsense"),
+        ("TRACKER_DATABASE_URL", "mysql://host/name"),
+        ("TRACKER_DATABASE_URL", "sqlite://"),
+        ("TRACKER_GATEWAY_URL", "gateway.example"),
+        ("TRACKER_GATEWAY_URL", "ftp://gateway.example/"),
+        ("TRACKER_GATEWAY_API_KEY", "a\x07b"),
+        ("TRACKER_GATEWAY_TIMEOUT_SECONDS", "0"),
+        ("TRACKER_GATEWAY_TIMEOUT_SECONDS", "60"),
+        ("TRACKER_GATEWAY_TIMEOUT_SECONDS", "soon"),
+        ("TRACKER_DEFAULT_FROM", "ACME"),
+        ("TRACKER_POSTBACK_TOKENS", "a/b"),
+        ("TRACKER_POSTBACK_TOKENS", ","),
+        ("TRACKER_SECRET_KEY", "short"),
+        ("TRACKER_GATEWAY_ZONE", "Mars/Olympus"),
+        ("TRACKER_TRUSTED_PROXIES", "-1"),
+    ],
+)
+def test_a_wrong_setting_is_named(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name}: "):
+        Settings.from_environ({name: value})
+
+
+def test_a_value_may_stand_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text("the-key-in-the-file\n")
+    assert (
+        Settings.from_environ({"TRACKER_GATEWAY_API_KEY_FILE": str(path)}).gateway_api_key
+        == "the-key-in-the-file"
+    )
+
+
+def test_a_file_that_cannot_be_read_or_is_empty_is_named(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.touch()
+    for path in (tmp_path / "none", empty, tmp_path):
+        with pytest.raises(SettingsError, match="TRACKER_SECRET_KEY_FILE"):
+            Settings.from_environ({"TRACKER_SECRET_KEY_FILE": str(path)})
+
+
+def test_a_value_and_a_file_contradict_each_other(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="both set"):
+        Settings.from_environ(
+            {"TRACKER_SECRET_KEY": "x" * 20, "TRACKER_SECRET_KEY_FILE": str(tmp_path)}
+        )
+
+
+def test_a_repr_shows_no_secret() -> None:
+    assert "hidden" not in repr(Settings(secret_key="hidden-hidden-hidden"))
+
+
+def test_state_follows_the_database(tmp_path: Path) -> None:
+    settings = Settings.from_environ({"TRACKER_DATABASE_URL": f"sqlite:///{tmp_path}/x/t.db"})
+    assert settings.state_dir == tmp_path / "x"
+
+
+def test_a_kept_secret_is_private_and_made_once(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "secret"
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(lambda _: kept_secret(path), range(32)))
+    assert len(found) == 1
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in path.parent.iterdir()] == ["secret"]

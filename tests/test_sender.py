@@ -1,0 +1,145 @@
+"""The sender's loop, and real sender processes that die at the worst moment."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from threading import Event, Thread
+
+import pytest
+from builders import queued, reloaded
+
+from tracker.config import DEFAULT_ZONE
+from tracker.domain.status import Status
+from tracker.gateway import Gateway
+from tracker.sandbox.options import SandboxOptions
+from tracker.sandbox.server import RunningSandbox, running
+from tracker.sender import Sender
+from tracker.store import messages
+from tracker.store.db import Sessions
+from tracker.store.messages import MessageFilter
+from tracker.store.rows import MessageRow
+
+KEY = SandboxOptions().api_key
+COMMAND = [sys.executable, "-c", "from tracker.cli import main; main()", "sender"]
+
+
+def a_sender(sessions: Sessions, url: str, timeout: float = 5.0) -> Sender:
+    gateway = Gateway(url, KEY, timeout)
+    return Sender(sessions, gateway, zone=DEFAULT_ZONE, clock=lambda: datetime.now(UTC))
+
+
+def statuses(sessions: Sessions) -> Counter[Status]:
+    with sessions() as session:
+        return Counter(
+            row.status for row in messages.search(session, MessageFilter(), limit=500).items
+        )
+
+
+def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait for a condition; fail when it does not come."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def test_it_sends_what_is_queued_until_it_is_stopped(
+    sessions: Sessions, sandbox: RunningSandbox
+) -> None:
+    ids = [queued(sessions) for _ in range(20)]
+    stop = Event()
+    thread = Thread(target=a_sender(sessions, sandbox.gateway_url).run, args=[stop])
+    thread.start()
+    until(lambda: statuses(sessions) == {Status.ACCEPTED: 20})
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert len({reloaded(sessions, i).tracking_id for i in ids}) == 20
+
+
+def test_two_senders_side_by_side_call_once_for_each(
+    sessions: Sessions, sandbox: RunningSandbox
+) -> None:
+    for _ in range(60):
+        queued(sessions)
+    stop = Event()
+    threads = [
+        Thread(target=a_sender(sessions, sandbox.gateway_url).run, args=[stop]) for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    until(lambda: statuses(sessions) == {Status.ACCEPTED: 60})
+    stop.set()
+    for thread in threads:
+        thread.join(10)
+    assert len(sandbox.calls) == 60
+
+
+@pytest.mark.parametrize("answer", ["close", "garbage", "http500", "slow"])
+def test_a_lost_answer_is_unknown_after_one_call(sessions: Sessions, answer: str) -> None:
+    public_id = queued(sessions)
+    with running(SandboxOptions(answer=answer, slow_seconds=3.0)) as gateway:
+        a_sender(sessions, gateway.gateway_url, timeout=1.0).drain()
+        assert reloaded(sessions, public_id).status is Status.UNKNOWN
+        assert a_sender(sessions, gateway.gateway_url).drain() == 0
+
+
+def test_no_gateway_leaves_the_message_queued_for_later(sessions: Sessions) -> None:
+    public_id = queued(sessions)
+    a_sender(sessions, "http://127.0.0.1:1/").drain()
+    row = reloaded(sessions, public_id)
+    assert row.status is Status.QUEUED
+    assert row.due_at > row.created_at
+
+
+def environ(database_url: str, gateway_url: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        "TRACKER_DATABASE_URL": database_url,
+        "TRACKER_GATEWAY_URL": gateway_url,
+        "TRACKER_GATEWAY_API_KEY": KEY,
+    }
+
+
+def test_a_sender_process_stops_cleanly_on_sigterm(database_url: str, sessions: Sessions) -> None:
+    public_id = queued(sessions)
+    with running(SandboxOptions(answer_delay_seconds=1.0)) as gateway:
+        process = subprocess.Popen(COMMAND, env=environ(database_url, gateway.gateway_url))
+        until(lambda: reloaded(sessions, public_id).attempts == 1)  # the call is under way
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert reloaded(sessions, public_id).status is Status.ACCEPTED
+
+
+def test_a_killed_sender_leaves_nothing_to_send_twice(
+    database_url: str, sessions: Sessions
+) -> None:
+    """SIGKILL at random moments; then a last sender finishes what may be sent."""
+    for number in range(40):
+        queued(sessions, to=f"1202555{number:04d}")
+    with running(SandboxOptions(answer_delay_seconds=0.1)) as gateway:
+        for round_number in range(4):
+            before = sum(row.attempts for row in _rows(sessions))
+            process = subprocess.Popen(COMMAND, env=environ(database_url, gateway.gateway_url))
+            wanted = before + 3 + round_number
+            until(lambda wanted=wanted: sum(r.attempts for r in _rows(sessions)) >= wanted)  # type: ignore[misc]
+            process.kill()
+            process.wait(10)
+        a_sender(sessions, gateway.gateway_url).drain()
+        called = Counter(call.number for call in gateway.calls)
+    assert set(called.values()) == {1}, "a number was called twice"
+    left = statuses(sessions)
+    # Whoever was being called at a kill waits for its lease, and then is unknown.
+    assert set(left) <= {Status.ACCEPTED, Status.SENDING}
+    accepted = {row.recipient for row in _rows(sessions) if row.status is Status.ACCEPTED}
+    assert accepted <= set(called)
+
+
+def _rows(sessions: Sessions) -> list[MessageRow]:
+    with sessions() as session:
+        return messages.search(session, MessageFilter(), limit=500).items

@@ -1,0 +1,85 @@
+"""The loop that sends what is queued until it is told to stop.
+
+Any number of these may run, on any number of hosts: the database gives each message to one.
+"""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from datetime import datetime
+from threading import Event
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.exc import DBAPIError
+
+from tracker.gateway import Gateway
+from tracker.services import send
+from tracker.services.send import Sent
+from tracker.store.db import Sessions
+from tracker.store.outbox import Claim
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS: Final = 0.5
+
+
+class Sender:
+    """Claims as many messages as it has free calls, and makes the calls side by side."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        gateway: Gateway,
+        *,
+        zone: ZoneInfo,
+        clock: Callable[[], datetime],
+        calls_at_once: int = 8,
+    ) -> None:
+        self._sessions = sessions
+        self._gateway = gateway
+        self._zone = zone
+        self._clock = clock
+        self._calls_at_once = calls_at_once
+
+    def run(self, stop: Event) -> None:
+        """Send until `stop` is set; then finish the calls under way and return."""
+        pending: set[Future[Sent]] = set()
+        with ThreadPoolExecutor(self._calls_at_once, thread_name_prefix="call") as pool:
+            while not stop.is_set():
+                claims = self._claim(self._calls_at_once - len(pending))
+                pending |= {pool.submit(self._call, claimed) for claimed in claims}
+                if not pending:
+                    stop.wait(IDLE_SECONDS)
+                    continue
+                _, pending = wait(pending, timeout=IDLE_SECONDS, return_when=FIRST_COMPLETED)
+
+    def drain(self) -> int:
+        """Send what is due now, and return how many calls were made; for tests and scripts."""
+        count = 0
+        while claims := self._claim(self._calls_at_once):
+            with ThreadPoolExecutor(self._calls_at_once) as pool:
+                count += len(list(pool.map(self._call, claims)))
+        return count
+
+    def _claim(self, limit: int) -> list[Claim]:
+        if limit <= 0:
+            return []
+        try:
+            return send.claim(self._sessions, limit, self._clock())
+        except DBAPIError:
+            log.exception("cannot claim: database failure")
+            return []
+
+    def _call(self, claimed: Claim) -> Sent:
+        try:
+            sent = send.call(
+                self._sessions, self._gateway, claimed, zone=self._zone, clock=self._clock
+            )
+        except Exception:
+            # The lease settles it: unknown when the call had begun, queued again when not.
+            log.exception("call not recorded", extra={"public_id": str(claimed.public_id)})
+            return Sent(claimed.public_id, None, None)
+        extra = {"public_id": str(sent.public_id), "outcome": sent.outcome, "status": sent.status}
+        log.info("message called", extra=extra)
+        return sent

@@ -1,0 +1,1 @@
+"""What happens: one module per use case. Services own the transactions."""

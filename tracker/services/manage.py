@@ -1,0 +1,79 @@
+"""What an operator may do with a message: cancel it, send it again."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from tracker.domain.status import LABELS, Status
+from tracker.store import accounts, messages
+from tracker.store.db import Sessions
+from tracker.store.rows import MessageRow
+
+from . import submit
+
+
+class NotPossibleError(Exception):
+    """The message is not in a state that allows it; the text says which."""
+
+
+class NoSuchMessageError(LookupError):
+    """No message has this public id."""
+
+
+def cancel(sessions: Sessions, public_id: UUID, actor: str, now: datetime) -> None:
+    """Take a queued message out of the queue.
+
+    Raises:
+        NoSuchMessageError: no message has this id.
+        NotPossibleError: it is not queued any more.
+    """
+    with sessions.begin() as session:
+        message = _message(session, public_id)
+        if not messages.cancel(session, public_id, now):
+            word = LABELS[message.status].lower()
+            raise NotPossibleError(f"Only a queued message can be cancelled; this one is {word}.")
+        accounts.audit(session, actor, "message.cancel", subject=str(public_id), now=now)
+
+
+def resend(sessions: Sessions, public_id: UUID, actor: str, now: datetime) -> UUID:
+    """Queue the same pass again as a new message, and return its public id.
+
+    Raises:
+        NoSuchMessageError: no message has this id.
+        NotPossibleError: it is still to be sent.
+    """
+    with sessions() as session:
+        message = _message(session, public_id)
+        if message.status in (Status.QUEUED, Status.SENDING):
+            raise NotPossibleError("It is still to be sent; sending it again would send it twice.")
+        request = _request(session, message)
+    new_id, _ = submit.one(sessions, request, default_from=None, now=now)
+    with sessions.begin() as session:
+        accounts.audit(
+            session, actor, "message.resend", subject=str(public_id), detail=str(new_id), now=now
+        )
+    return new_id
+
+
+def _message(session: Session, public_id: UUID) -> MessageRow:
+    message = messages.by_public_id(session, public_id)
+    if message is None:
+        raise NoSuchMessageError(str(public_id))
+    return message
+
+
+def _request(session: Session, message: MessageRow) -> dict[str, object]:
+    content: dict[str, Any] = asdict(messages.content(session, message.id))
+    # Two passes need two ids: the new message gets its own.
+    content["pass_data"].pop("CUSTOMPASSID", None)
+    return {
+        "to": message.recipient,
+        "mms_id": message.mms_id,
+        "from": message.sender,
+        "campaign_ref": message.campaign_ref,
+        "reference": message.reference,
+        **content,
+    }

@@ -1,0 +1,96 @@
+"""What happened to one message, in order: our own steps, the gateway's answers, its postbacks."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy.orm import Session
+
+from tracker.domain.status import Status
+from tracker.protocol.codes import postback_meaning
+from tracker.protocol.transport import document_of
+from tracker.store import messages, postbacks
+from tracker.store.rows import AttemptRow, MessageRow, PostbackRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineEntry:
+    """One line of the timeline; `at` is our own clock, `occurred_at` the gateway's TIMESTAMP."""
+
+    at: datetime
+    what: str
+    detail: str
+    source: Literal["ours", "gateway", "postback"]
+    outcome: str | None = None
+    outcome_reason: str | None = None
+    repeats: int = 0
+    postback_id: int | None = None
+    occurred_at: datetime | None = None
+    raw: str | None = None
+
+
+_ANSWERS = {
+    "accepted": ("Accepted", "The gateway took it and gave a tracking id."),
+    "refused": ("Refused", "The gateway refused it"),
+    "unknown": ("Outcome unknown", "The call may or may not have gone through"),
+    "not_sent": ("Not reached", "The call never reached the gateway"),
+}
+
+
+def of_message(session: Session, message: MessageRow) -> list[TimelineEntry]:
+    """Return the timeline of a message, oldest first."""
+    entries = [_queued(message)]
+    for attempt in messages.attempts(session, message.id):
+        entries += _attempt(attempt)
+    entries += [_postback(session, row) for row in postbacks.of_message(session, message.id)]
+    if message.status is Status.CANCELLED and message.finished_at:
+        cancelled = "Taken out of the queue before it was sent."
+        entries.append(_ours(message.finished_at, "Cancelled", cancelled))
+    return sorted(entries, key=lambda entry: entry.at)  # stable: equal times stay in this order
+
+
+def _ours(at: datetime, what: str, detail: str) -> TimelineEntry:
+    return TimelineEntry(at=at, what=what, detail=detail, source="ours")
+
+
+def _queued(message: MessageRow) -> TimelineEntry:
+    detail = "Checked and written down; a sender takes it from here."
+    if message.send_at and message.send_at > message.created_at:
+        detail = f"Checked and written down, to be sent at {message.send_at:%Y-%m-%d %H:%M} UTC."
+    return _ours(message.created_at, "Queued", detail)
+
+
+def _attempt(attempt: AttemptRow) -> list[TimelineEntry]:
+    entries = [_ours(attempt.started_at, "Calling the gateway", "The call began.")]
+    if attempt.finished_at and attempt.outcome:
+        what, detail = _ANSWERS[attempt.outcome]
+        if attempt.detail:
+            detail = f"{detail}: {attempt.detail}"
+        entries.append(
+            TimelineEntry(
+                at=attempt.finished_at,
+                what=what,
+                detail=detail,
+                source="gateway",
+                raw=attempt.answer,
+            )
+        )
+    return entries
+
+
+def _postback(session: Session, row: PostbackRow) -> TimelineEntry:
+    kept = postbacks.body(session, row.body_id)
+    phrase = row.fields.get("status")
+    meaning = postback_meaning(row.code or "", row.fields.get("origin"))
+    return TimelineEntry(
+        at=row.received_at,
+        what=" ".join(filter(None, (row.code, phrase))) or "Postback",
+        detail=meaning or "A code that no document names.",
+        source="postback",
+        outcome=row.outcome,
+        outcome_reason=row.outcome_reason,
+        repeats=row.repeats,
+        postback_id=row.id,
+        occurred_at=row.occurred_at,
+        raw=document_of(kept.body, kept.content_type).text,
+    )
