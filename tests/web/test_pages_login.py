@@ -1,0 +1,218 @@
+"""Login, logout, and who may see or do what."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from builders import queued, reloaded
+from flask import Flask
+from flask.testing import FlaskClient
+from pages_support import PASSWORD, a_user, log_in, page_of, press, token_of, visitor, words
+
+from tracker.domain.status import Status
+from tracker.services import accounts
+from tracker.store.db import Sessions
+from tracker.store.models import Role
+from tracker.web import auth
+
+
+def test_a_right_password_opens_the_list(client: FlaskClient, session_factory: Sessions) -> None:
+    a_user(session_factory)
+    answer = log_in(client, "olga")
+    assert (answer.status_code, answer.location) == (303, "/")
+    page = client.get("/", follow_redirects=True)
+    assert "No message yet" in words(page)
+    assert "Logged in as olga operator" in words(page)
+
+
+@pytest.mark.parametrize(("username", "password"), [("olga", "wrong"), ("nobody", PASSWORD)])
+def test_a_wrong_name_and_a_wrong_password_get_one_answer(
+    client: FlaskClient, session_factory: Sessions, username: str, password: str
+) -> None:
+    a_user(session_factory)
+    page = log_in(client, username, password)
+    assert page.status_code == 401
+    assert "Wrong user name or password." in words(page)
+    assert client.get("/messages").status_code == 302
+
+
+@pytest.mark.parametrize("username", ["x" * 500, "a\0b", "", "<b>'\""])
+def test_odd_user_names_are_wrong_and_nothing_more(client: FlaskClient, username: str) -> None:
+    page = log_in(client, username)
+    assert page.status_code == 401
+    assert "<b>" not in page.text
+
+
+def test_a_disabled_user_stays_out_and_is_out_at_once(
+    app: Flask, client: FlaskClient, session_factory: Sessions
+) -> None:
+    inside = visitor(app)
+    accounts.disable_user(session_factory, "a-operator", actor="tests", now=datetime.now(UTC))
+    assert inside.get("/messages").status_code == 302
+    assert log_in(client, "a-operator").status_code == 401
+
+
+def test_five_wrong_passwords_lock_the_account_and_say_until_when(
+    client: FlaskClient, session_factory: Sessions
+) -> None:
+    a_user(session_factory)
+    for _ in range(accounts.MAX_FAILURES):
+        log_in(client, "olga", "wrong")
+    page = log_in(client, "olga")
+    assert page.status_code == 429
+    assert "this account is locked for a while. Try again after" in words(page)
+    assert 0 < int(page.headers["Retry-After"]) <= accounts.LOCK.total_seconds()
+
+
+def test_a_login_without_its_token_is_refused(
+    client: FlaskClient, session_factory: Sessions
+) -> None:
+    a_user(session_factory)
+    page = client.post("/login", data={"username": "olga", "password": PASSWORD})
+    assert page.status_code == 400
+    assert "This page was open too long" in words(page)
+
+
+def test_a_login_leads_to_the_page_that_was_asked_for(
+    client: FlaskClient, session_factory: Sessions
+) -> None:
+    a_user(session_factory)
+    sent_away = client.get("/messages?status=failed&mms_id=35674")
+    assert sent_away.location == "/login?next=/messages?status%3Dfailed%26mms_id%3D35674"
+    form = client.get(sent_away.location)
+    assert 'value="/messages?status=failed&amp;mms_id=35674"' in form.text
+    answer = log_in(client, "olga", next="/messages?status=failed&mms_id=35674")
+    assert answer.location == "/messages?status=failed&mms_id=35674"
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        "https://evil.example/",
+        "//evil.example/",
+        "/\\evil.example/",
+        "\\\\evil.example",
+        "/\t/evil.example",
+        "/\n/evil.example",
+        "javascript:alert(1)",
+        " //evil.example",
+        "evil",
+        "///evil.example",
+        "http:/evil.example",
+    ],
+)
+def test_a_login_never_leads_to_another_site(
+    client: FlaskClient, session_factory: Sessions, elsewhere: str
+) -> None:
+    a_user(session_factory)
+    assert log_in(client, "olga", next=elsewhere).location == "/"
+    assert client.get("/login", query_string={"next": elsewhere}).location == "/"
+
+
+def test_logout_ends_the_session(app: Flask) -> None:
+    client = visitor(app)
+    answer = press(client, "/logout")
+    assert (answer.status_code, answer.location) == (303, "/login")
+    assert "You are logged out." in words(client.get("/login"))
+    assert client.get("/messages").status_code == 302
+
+
+def test_logout_needs_a_post_with_a_token(app: Flask) -> None:
+    client = visitor(app)
+    assert client.get("/logout").status_code == 405
+    assert client.post("/logout").status_code == 400
+    assert client.get("/messages").status_code == 200
+
+
+def test_a_session_ends_after_twelve_hours_however_busy_it_is(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = visitor(app)
+    began = datetime.now(UTC)
+    for hours, status in ((11, 200), (11.9, 200), (12.1, 302)):
+        at = began + timedelta(hours=hours)
+        monkeypatch.setattr(auth, "now", lambda at=at: at)
+        assert client.get("/messages").status_code == status
+
+
+def test_what_was_planted_before_the_login_is_gone_after_it(
+    client: FlaskClient, session_factory: Sessions
+) -> None:
+    a_user(session_factory)
+    with client.session_transaction() as session:
+        session["planted"] = "by somebody else"
+    before = token_of(client.get("/login"))
+    log_in(client, "olga")
+    with client.session_transaction() as session:
+        assert "planted" not in session
+    assert client.post("/logout", data={"csrf_token": before}).status_code == 400
+
+
+def test_the_session_cookie_is_out_of_reach_and_secure_on_https(
+    client: FlaskClient, session_factory: Sessions
+) -> None:
+    a_user(session_factory)
+    plain = log_in(client, "olga").headers["Set-Cookie"]
+    assert "HttpOnly" in plain
+    assert "SameSite=Lax" in plain
+    assert "Secure" not in plain
+    assert "Secure" in client.get("/login", base_url="https://localhost").headers["Set-Cookie"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/messages",
+        "/messages/live",
+        "/messages/search",
+        "/messages/11111111-2222-4333-8444-555555555555",
+        "/messages/11111111-2222-4333-8444-555555555555/live",
+        "/messages/11111111-2222-4333-8444-555555555555/postbacks/1",
+        "/messages/11111111-2222-4333-8444-555555555555/postbacks/1/raw",
+    ],
+)
+def test_every_page_needs_a_login(client: FlaskClient, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 302
+    assert answer.location.startswith("/login")
+
+
+@pytest.mark.parametrize("action", ["search", "X/cancel", "X/resend"])
+def test_every_action_needs_a_login(
+    client: FlaskClient, session_factory: Sessions, action: str
+) -> None:
+    public_id = queued(session_factory)
+    path = "/messages/" + action.replace("X", str(public_id))
+    answer = client.post(path, data={"csrf_token": token_of(client.get("/login"))})
+    assert (answer.status_code, answer.location) == (302, "/login")
+    assert reloaded(session_factory, public_id).status is Status.QUEUED
+
+
+def test_a_live_part_without_a_session_makes_the_whole_page_ask(client: FlaskClient) -> None:
+    answer = client.get("/messages/live", headers={"HX-Request": "true"})
+    assert (answer.status_code, answer.headers["HX-Refresh"]) == (204, "true")
+
+
+@pytest.mark.parametrize(
+    ("role", "may_act"), [(Role.VIEWER, False), (Role.OPERATOR, True), (Role.ADMIN, True)]
+)
+def test_only_operators_and_administrators_act(
+    app: Flask, session_factory: Sessions, role: Role, may_act: bool
+) -> None:
+    client = visitor(app, role)
+    public_id = queued(session_factory)
+    assert ("/cancel" in client.get(page_of(public_id)).text) is may_act
+    answer = press(client, page_of(public_id, "cancel"))
+    assert answer.status_code == (303 if may_act else 403)
+    cancelled = reloaded(session_factory, public_id).status is Status.CANCELLED
+    assert cancelled is may_act
+
+
+@pytest.mark.parametrize("action", ["cancel", "resend"])
+def test_an_action_without_its_token_does_nothing(
+    app: Flask, session_factory: Sessions, action: str
+) -> None:
+    client = visitor(app)
+    public_id = queued(session_factory)
+    assert client.post(page_of(public_id, action)).status_code == 400
+    assert reloaded(session_factory, public_id).status is Status.QUEUED

@@ -1,0 +1,51 @@
+"""The Flask application: postback receiver, JSON API and dashboard."""
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from tracker import logs
+from tracker.config import Settings, kept_secret
+from tracker.store import db
+
+from . import api, context, health, pages, postbacks, problems
+
+
+def create_app(settings: Settings) -> Flask:
+    """Return the application; nothing is connected or migrated yet."""
+    app = Flask(__name__)
+    app.secret_key = settings.secret_key or kept_secret(settings.state_dir / "secret_key")
+    app.config["MAX_CONTENT_LENGTH"] = api.MAX_JSON_BYTES
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.extensions[context.SETTINGS] = settings
+    app.extensions[context.SESSIONS] = db.connect(settings.database_url)
+    app.extensions[postbacks.POSTBACK_TOKENS] = postbacks.TokenRing(postback_tokens(settings))
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    app.register_blueprint(postbacks.bp)
+    app.register_blueprint(api.bp)
+    app.register_blueprint(health.bp)
+    pages.register(app)
+    app.register_error_handler(HTTPException, _error)
+    return app
+
+
+def from_environ() -> Flask:
+    """Return the application for gunicorn, set up by the environment."""
+    logs.configure()
+    return create_app(Settings.from_environ())
+
+
+def _error(error: HTTPException) -> Response:
+    """Answer an error in the language of whoever asked: programs here, people there."""
+    if request.path.startswith(("/api/", "/postbacks/")):
+        return problems.from_http_error(error)
+    return pages.error_page(error)
+
+
+def postback_tokens(settings: Settings) -> tuple[str, ...]:
+    """Return the tokens of the receiver's URL; the first start makes one and keeps it."""
+    if settings.postback_tokens:
+        return settings.postback_tokens
+    return (kept_secret(settings.state_dir / "postback_token"),)

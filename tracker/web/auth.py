@@ -1,0 +1,222 @@
+"""Who may see the pages: login, logout, and the guard of every dashboard blueprint."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import wraps
+from http import HTTPStatus
+from typing import Final, ParamSpec
+from urllib.parse import urlsplit
+
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    flash,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
+from flask.sessions import SecureCookieSessionInterface
+from flask.typing import ResponseReturnValue
+from flask_login import LoginManager, current_user, login_user
+from flask_wtf.csrf import CSRFProtect
+
+from tracker.services import accounts
+from tracker.store.models import Role
+from tracker.store.rows import UserRow
+
+from .context import now, sessions
+from .presenting.texts import next_minute, printable
+
+P = ParamSpec("P")
+
+SESSION_LIFE: Final = timedelta(hours=12)
+_LONGEST_USERNAME: Final = 64
+_UNTIL: Final = "until"  # seconds since 1970: a session ends then, however busy it is
+
+bp = Blueprint("auth", __name__)
+csrf = CSRFProtect()
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """The person who is logged in; the four members at the end are what Flask-Login asks for."""
+
+    user: UserRow
+
+    @property
+    def username(self) -> str:
+        """The name that was typed at login."""
+        return self.user.username
+
+    @property
+    def role(self) -> Role:
+        """What this person may do."""
+        return Role(self.user.role)
+
+    @property
+    def may_act(self) -> bool:
+        """This person may send, cancel and resend."""
+        return self.may(Role.OPERATOR)
+
+    def may(self, role: Role) -> bool:
+        """Say whether this person has `role` or one that includes it."""
+        order = list(Role)
+        return order.index(self.role) >= order.index(role)
+
+    is_authenticated = True
+    is_active = True
+    is_anonymous = False
+
+    def get_id(self) -> str:
+        """Return what the cookie keeps: a new session key ends all sessions of a user."""
+        return self.user.session_key
+
+
+class CookieSessions(SecureCookieSessionInterface):
+    """Session cookies that are `Secure` exactly when the request came by https."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002
+        """Follow the request: the same app serves http on this machine and https behind a proxy."""
+        return request.is_secure
+
+
+def register(app: Flask) -> None:
+    """Add login and logout, and what `guard` needs."""
+    app.session_interface = CookieSessions()
+    app.config.update(
+        PERMANENT_SESSION_LIFETIME=SESSION_LIFE,
+        SESSION_COOKIE_NAME="tracker_session",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        # Tokens live as long as the session. `guard` checks them: the receiver and the API know
+        # no cookie, and a check there would read the body before they can.
+        WTF_CSRF_TIME_LIMIT=None,
+        WTF_CSRF_CHECK_DEFAULT=False,
+    )
+    csrf.init_app(app)
+    # No context processor: it would ask the database for the user on error pages too.
+    LoginManager(app, add_context_processor=False).user_loader(_load)
+    app.register_blueprint(bp)
+
+
+def guard(blueprint: Blueprint) -> None:
+    """Show the pages of `blueprint` only to people logged in, and take only our own forms."""
+    blueprint.before_request(_require_login)
+    blueprint.before_request(csrf.protect)
+
+
+bp.before_request(csrf.protect)
+
+
+def viewer() -> Viewer | None:
+    """Return the person who is logged in, if there is one."""
+    return current_user if isinstance(current_user, Viewer) else None
+
+
+def requires_role(
+    role: Role,
+) -> Callable[[Callable[P, ResponseReturnValue]], Callable[P, ResponseReturnValue]]:
+    """Answer 403 to everyone below `role`; the blueprint must be guarded."""
+
+    def decorate(view: Callable[P, ResponseReturnValue]) -> Callable[P, ResponseReturnValue]:
+        @wraps(view)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+            person = viewer()
+            if person is None or not person.may(role):
+                abort(HTTPStatus.FORBIDDEN)
+            return view(*args, **kwargs)
+
+        return checked
+
+    return decorate
+
+
+@bp.get("/login")
+def show_login() -> ResponseReturnValue:
+    """Show the form, or go on when there is nothing to ask."""
+    if viewer():
+        return redirect(_next_path())
+    return render_template("login.html", next_path=_next_path(), username="", problem=None)
+
+
+@bp.post("/login")
+def log_in() -> ResponseReturnValue:
+    """Start a session, or say why not."""
+    username = printable(request.form.get("username", "").strip())
+    password = request.form.get("password", "")
+    if len(username) > _LONGEST_USERNAME:
+        return _refusal(username, "Wrong user name or password.", HTTPStatus.UNAUTHORIZED)
+    try:
+        user = accounts.log_in(sessions(), username, password, now())
+    except accounts.LoginLockedError as error:
+        return _locked(username, error.until)
+    except accounts.LoginRefusedError:
+        return _refusal(username, "Wrong user name or password.", HTTPStatus.UNAUTHORIZED)
+    _begin_session(user)
+    return redirect(_next_path(), HTTPStatus.SEE_OTHER)
+
+
+@bp.post("/logout")
+def log_out() -> ResponseReturnValue:
+    """End the session of this browser."""
+    session.clear()
+    flash("You are logged out.", "good")
+    return redirect(url_for("auth.show_login"), HTTPStatus.SEE_OTHER)
+
+
+def local_path(text: str) -> str | None:
+    """Return `text` when it is a path on this site; None when it might lead elsewhere."""
+    # Browsers read a backslash as a slash, and drop tabs and line ends before they look.
+    if "\\" in text or not text.isprintable() or not text.startswith("/"):
+        return None
+    parts = urlsplit(text)
+    return None if text.startswith("//") or parts.scheme or parts.netloc else text
+
+
+def _load(session_key: str) -> Viewer | None:
+    if now().timestamp() >= session.get(_UNTIL, 0):
+        return None
+    user = accounts.by_session_key(sessions(), session_key)
+    return Viewer(user) if user else None
+
+
+def _begin_session(user: UserRow) -> None:
+    session.clear()  # nothing planted before the login survives it
+    session.permanent = True
+    session[_UNTIL] = int((now() + SESSION_LIFE).timestamp())
+    login_user(Viewer(user))
+
+
+def _require_login() -> ResponseReturnValue | None:
+    if viewer():
+        return None
+    if "HX-Request" in request.headers:  # a live part: the page itself must ask for the login
+        return "", HTTPStatus.NO_CONTENT, {"HX-Refresh": "true"}
+    asked = request.full_path.rstrip("?") if request.method == "GET" else None
+    return redirect(url_for("auth.show_login", next=None if asked == "/" else asked))
+
+
+def _next_path() -> str:
+    return local_path(request.values.get("next", "")) or url_for("pages.home")
+
+
+def _locked(username: str, until: datetime) -> Response:
+    wait = max(1, round((until - now()).total_seconds()))
+    problem = (
+        "Too many wrong passwords, so this account is locked for a while."
+        f" Try again after {next_minute(until)}."
+    )
+    response = _refusal(username, problem, HTTPStatus.TOO_MANY_REQUESTS)
+    response.headers["Retry-After"] = str(wait)
+    return response
+
+
+def _refusal(username: str, problem: str, status: HTTPStatus) -> Response:
+    page = render_template("login.html", next_path=_next_path(), username=username, problem=problem)
+    return make_response(page, status)

@@ -1,0 +1,270 @@
+"""The dashboard: the list of messages, a message, a postback; and what to say in an error."""
+
+from http import HTTPStatus
+from typing import Final
+from uuid import UUID
+
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    flash,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+from werkzeug.exceptions import HTTPException
+
+from tracker.domain.message import InvalidMessageError
+from tracker.services import manage, timeline
+from tracker.store import messages, postbacks
+from tracker.store.models import Role
+from tracker.store.rows import BodyRow, MessageRow, PostbackRow
+
+from . import auth, security
+from .context import now, sessions
+from .presenting import texts
+from .presenting.content import content_view
+from .presenting.listing import Line, lines
+from .presenting.message import MessageView, message_view
+from .presenting.postback import postback_view
+from .presenting.question import Question
+
+PAGE_SIZE: Final = 50
+MOST_FOUND: Final = 50  # one search shows no more; a number with more has a filter's work to do
+LIST_REFRESH_SECONDS: Final = 5
+
+SECTIONS: Final = (("Messages", "pages.list_messages", "messages"),)
+ERRORS: Final = {
+    400: ("This cannot be read", "The address or the form is not complete. Go back and try again."),
+    403: ("You may not do this", "It needs the role operator, which an administrator gives."),
+    404: ("There is no such page", "The address may be mistyped, or what stood here was erased."),
+    405: ("This address does not take that", "Go back and use the links and buttons of the page."),
+    413: ("This is too much at once", "Go back and send less."),
+    429: ("Too many tries", "Wait a few minutes, then try again."),
+    500: ("Something broke on our side", "It is in our log. Try again in a minute."),
+    503: ("The database cannot be reached", "Nothing is lost. Try again in a minute."),
+}
+OLD_FORM: Final = (
+    "Nothing was done. Go back, reload the page and try again."
+    " If that does not help, let your browser keep cookies for this site."
+)
+
+bp = Blueprint("pages", __name__)
+auth.guard(bp)
+
+
+def register(app: Flask) -> None:
+    """Add the dashboard, its login and its headers; `error_page` is for who answers errors."""
+    security.register(app)
+    auth.register(app)
+    app.register_blueprint(bp)
+    app.context_processor(_frame)
+    for show in (texts.utc, texts.iso, texts.printable, texts.document):
+        app.add_template_filter(show)
+
+
+def error_page(error: HTTPException) -> Response:
+    """Return the page for an error; it asks the database nothing, which may be what is broken."""
+    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+    if isinstance(getattr(error, "original_exception", None), OperationalError):
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+    title, advice = ERRORS.get(status, ERRORS[500 if status >= 500 else 400])
+    if isinstance(error, CSRFError):
+        title, advice = "This page was open too long", OLD_FORM
+    page = render_template("error.html", title=title, advice=advice, status=status)
+    response = make_response(page, status)
+    for name, value in error.get_headers():
+        if name in ("Allow", "Retry-After"):
+            response.headers[name] = value
+    return response
+
+
+@bp.get("/")
+def home() -> ResponseReturnValue:
+    """Go to the list; an overview may stand here later."""
+    return redirect(url_for("pages.list_messages"))
+
+
+@bp.get("/messages")
+def list_messages() -> ResponseReturnValue:
+    """Show one page of the list, newest first."""
+    return render_template("messages.html", **_list_page())
+
+
+@bp.get("/messages/live")
+def refresh_list() -> ResponseReturnValue:
+    """Give the list anew when it changed; 204 when it did not."""
+    page = _list_page()
+    if page["digest"] == request.args.get("seen"):
+        return "", HTTPStatus.NO_CONTENT
+    return render_template("_message_list.html", **page)
+
+
+@bp.get("/messages/search")
+def reopen_search() -> ResponseReturnValue:
+    """Go to the list: what was searched for stands in no address, and so cannot come back."""
+    return redirect(url_for("pages.list_messages"))
+
+
+@bp.post("/messages/search")
+def search_messages() -> ResponseReturnValue:
+    """Go to the one message that is meant, or show all that may be."""
+    text = texts.printable(request.form.get("q", "").strip()[:256])
+    if not text:
+        return redirect(url_for("pages.list_messages"), HTTPStatus.SEE_OTHER)
+    with sessions()() as session:
+        rows = messages.find(session, text, MOST_FOUND)
+        if len(rows) == 1:
+            return redirect(_url(rows[0].public_id), HTTPStatus.SEE_OTHER)
+        found = _lines(session, rows)
+    return render_template(
+        "search.html",
+        q=text,
+        masked=texts.masked(text),
+        lines=found,
+        is_cut=len(found) == MOST_FOUND,
+    )
+
+
+@bp.get("/messages/<uuid:public_id>")
+def show_message(public_id: UUID) -> ResponseReturnValue:
+    """Show one message."""
+    with sessions()() as session:
+        row = _message(session, public_id)
+        view = _view(session, row)
+        content = content_view(messages.content(session, row.id))
+    return render_template("message.html", message=view, digest=texts.digest(view), content=content)
+
+
+@bp.get("/messages/<uuid:public_id>/live")
+def refresh_message(public_id: UUID) -> ResponseReturnValue:
+    """Give the changing part of a message anew when it changed; 204 when it did not."""
+    with sessions()() as session:
+        view = _view(session, _message(session, public_id))
+    if texts.digest(view) == request.args.get("seen"):
+        return "", HTTPStatus.NO_CONTENT
+    return render_template("_message_live.html", message=view, digest=texts.digest(view))
+
+
+@bp.post("/messages/<uuid:public_id>/cancel")
+@auth.requires_role(Role.OPERATOR)
+def cancel_message(public_id: UUID) -> ResponseReturnValue:
+    """Take a message out of the queue."""
+    try:
+        manage.cancel(sessions(), public_id, _actor(), now())
+    except manage.NoSuchMessageError:
+        abort(HTTPStatus.NOT_FOUND)
+    except manage.NotPossibleError as error:
+        flash(str(error), "bad")
+    else:
+        flash("Cancelled. The pass is not sent.", "good")
+    return redirect(_url(public_id), HTTPStatus.SEE_OTHER)
+
+
+@bp.post("/messages/<uuid:public_id>/resend")
+@auth.requires_role(Role.OPERATOR)
+def resend_message(public_id: UUID) -> ResponseReturnValue:
+    """Queue the pass again and show the new message."""
+    try:
+        new_id = manage.resend(sessions(), public_id, _actor(), now())
+    except manage.NoSuchMessageError:
+        abort(HTTPStatus.NOT_FOUND)
+    except (manage.NotPossibleError, InvalidMessageError) as error:
+        flash(str(error), "bad")
+        return redirect(_url(public_id), HTTPStatus.SEE_OTHER)
+    flash("Queued again. This is the new message.", "good")
+    return redirect(_url(new_id), HTTPStatus.SEE_OTHER)
+
+
+@bp.get("/messages/<uuid:public_id>/postbacks/<int(max=9223372036854775807):postback_id>")
+def show_postback(public_id: UUID, postback_id: int) -> ResponseReturnValue:
+    """Show one postback in full."""
+    row, body = _postback(public_id, postback_id)
+    return render_template(
+        "postback.html", postback=postback_view(row, body), public_id=str(public_id)
+    )
+
+
+@bp.get("/messages/<uuid:public_id>/postbacks/<int(max=9223372036854775807):postback_id>/raw")
+def download_postback(public_id: UUID, postback_id: int) -> ResponseReturnValue:
+    """Give the exact bytes, as a file that no browser opens by itself."""
+    _, body = _postback(public_id, postback_id)
+    response = Response(body.body, content_type="application/octet-stream")
+    response.headers.set(
+        "Content-Disposition", "attachment", filename=f"postback-{postback_id}.txt"
+    )
+    return response
+
+
+def _frame() -> dict[str, object]:
+    """What the frame around every page asks for; called only when a page uses it."""
+    return {"viewer": auth.viewer, "sections": _sections}
+
+
+def _sections() -> list[tuple[str, str, str, bool]]:
+    """Return label, address, icon and whether it is shown of every section of the dashboard."""
+    return [
+        (label, url, symbol, request.path.startswith(url))
+        for label, endpoint, symbol in SECTIONS
+        for url in (url_for(endpoint),)
+    ]
+
+
+def _list_page() -> dict[str, object]:
+    question = Question.from_args(request.args)
+    cursor = request.args.get("cursor")
+    with sessions()() as session:
+        try:
+            page = messages.search(session, question.filter(), limit=PAGE_SIZE, cursor=cursor)
+        except messages.BadCursorError:
+            abort(HTTPStatus.BAD_REQUEST)
+        found = _lines(session, page.items)
+    digest = texts.digest((found, page.next_cursor))
+    return {
+        "question": question,
+        "lines": found,
+        "digest": digest,
+        "older_url": question.url(cursor=page.next_cursor) if page.next_cursor else None,
+        "newest_url": question.url() if cursor else None,
+        "live_url": None if cursor else question.url("pages.refresh_list", seen=digest),
+        "refresh_seconds": LIST_REFRESH_SECONDS,
+    }
+
+
+def _lines(session: Session, rows: list[MessageRow]) -> list[Line]:
+    names = messages.carrier_names(session, {row.spid for row in rows if row.spid})
+    return lines(rows, names, now())
+
+
+def _message(session: Session, public_id: UUID) -> MessageRow:
+    return messages.by_public_id(session, public_id) or abort(HTTPStatus.NOT_FOUND)
+
+
+def _view(session: Session, row: MessageRow) -> MessageView:
+    carrier = messages.carrier_name(session, row.spid)
+    return message_view(row, timeline.of_message(session, row), carrier, now())
+
+
+def _postback(public_id: UUID, postback_id: int) -> tuple[PostbackRow, BodyRow]:
+    with sessions()() as session:
+        row = postbacks.by_id(session, postback_id)
+        if row is None or row.message_public_id != public_id:
+            abort(HTTPStatus.NOT_FOUND)
+        return row, postbacks.body(session, row.body_id)
+
+
+def _url(public_id: UUID) -> str:
+    return url_for("pages.show_message", public_id=public_id)
+
+
+def _actor() -> str:
+    person = auth.viewer()
+    return f"user:{person.username}" if person else "user:?"

@@ -1,0 +1,1 @@
+"""What the pages show, prepared: templates print these values and decide nothing."""

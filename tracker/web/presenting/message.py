@@ -1,0 +1,212 @@
+"""One message: where it is, why, and how it got there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from tracker.domain import numbers
+from tracker.domain.reasons import status_reason
+from tracker.domain.status import FAILURES, Status
+from tracker.services.timeline import TimelineEntry
+from tracker.store.rows import MessageRow
+
+from .parts import Fact, Facts, known
+from .texts import document, gap
+
+SOURCES: Final = {"ours": "Tracker", "gateway": "Gateway", "postback": "Postback"}
+SENT_AS: Final = {"MMS": "MMS with the pass", "SMS": "SMS with a link to the pass"}
+
+_FAST, _SLOW, _REST = 2, 15, 30  # seconds between two looks at a message
+_FRESH: Final = timedelta(minutes=10)
+
+_ACCEPTED, _SENT, _DELIVERED = "Accepted", "Sent", "Delivered"
+_STILL_TO_COME: Final = {
+    Status.QUEUED: (_ACCEPTED, _SENT, _DELIVERED),
+    Status.SENDING: (_ACCEPTED, _SENT, _DELIVERED),
+    Status.ACCEPTED: (_SENT, _DELIVERED),
+    Status.SENT: (_DELIVERED,),
+}
+_STATES: Final = {
+    Status.DELIVERED: "done",
+    Status.UNKNOWN: "odd",
+    Status.NO_RECEIPT: "odd",
+    Status.CANCELLED: "odd",
+    Status.REFUSED: "bad",
+    **dict.fromkeys(FAILURES, "bad"),
+}
+_REACHED: Final = {
+    Status.QUEUED: "created_at",
+    Status.SENDING: "updated_at",
+    Status.UNKNOWN: "updated_at",
+    Status.ACCEPTED: "accepted_at",
+    Status.SENT: "sent_at",
+}
+_ON_ITS_WAY: Final = "The first message is on its way: the recipient may get the pass twice."
+_RESEND_WARNINGS: Final = {
+    Status.UNKNOWN: (
+        "Nobody knows whether the first message went out."
+        " If it did, the recipient gets the pass twice."
+    ),
+    Status.ACCEPTED: _ON_ITS_WAY,
+    Status.SENT: _ON_ITS_WAY,
+    Status.NO_RECEIPT: "The first message may have arrived: the recipient may get the pass twice.",
+    Status.DELIVERED: "The first message arrived: the recipient gets the pass twice.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One station on the way from queued to delivered; `state` is done, now, bad, odd or todo."""
+
+    label: str
+    state: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry of the timeline."""
+
+    key: str
+    at: datetime
+    gap: str | None
+    title: str
+    detail: str
+    source: str
+    source_label: str
+    outcome: str | None
+    outcome_reason: str | None
+    times: str | None
+    occurred_at: datetime | None
+    postback_id: int | None
+    raw: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageView:
+    """The live part of a message page; equal views need no second look."""
+
+    public_id: str
+    recipient: str
+    masked: str
+    status: str
+    status_label: str
+    reason: str
+    steps: list[Step]
+    facts: list[Facts]
+    events: list[Event]
+    can_cancel: bool
+    can_resend: bool
+    resent_as: str | None
+    resend_warning: str | None
+    refresh_seconds: int
+
+
+def message_view(
+    row: MessageRow, entries: Sequence[TimelineEntry], carrier: str | None, now: datetime
+) -> MessageView:
+    """Return all of a message that may still change."""
+    return MessageView(
+        public_id=str(row.public_id),
+        recipient=numbers.display(row.recipient),
+        masked=numbers.masked(row.recipient),
+        status=row.status.value,
+        status_label=row.status_label,
+        reason=status_reason(row),
+        steps=steps(row),
+        facts=[
+            Facts("Recipient", _recipient_facts(row, carrier)),
+            Facts("Message", _message_facts(row)),
+            Facts("Progress", _progress_facts(row)),
+        ],
+        events=events(entries),
+        can_cancel=row.status is Status.QUEUED,
+        can_resend=row.status not in (Status.QUEUED, Status.SENDING) and not row.resent_as,
+        resent_as=str(row.resent_as) if row.resent_as else None,
+        resend_warning=_RESEND_WARNINGS.get(row.status),
+        refresh_seconds=_refresh_seconds(row, now),
+    )
+
+
+def steps(row: MessageRow) -> list[Step]:
+    """Return the way of a message, as far as it went and as it should go on."""
+    reached = getattr(row, _REACHED.get(row.status, "finished_at"))
+    here = Step(row.status_label, _STATES.get(row.status, "now"), reached)
+    stations = (("Queued", row.created_at), (_ACCEPTED, row.accepted_at), (_SENT, row.sent_at))
+    past = [Step(name, "done", at) for name, at in stations if at and name != here.label]
+    return [*past, here, *(Step(name, "todo") for name in _STILL_TO_COME.get(row.status, ()))]
+
+
+def events(entries: Sequence[TimelineEntry]) -> list[Event]:
+    """Return the timeline, each entry with the time since the one before."""
+    before: list[TimelineEntry | None] = [None, *entries[:-1]]
+    return [
+        _event(number, entry, last)
+        for number, (entry, last) in enumerate(zip(entries, before, strict=True))
+    ]
+
+
+def _event(number: int, entry: TimelineEntry, last: TimelineEntry | None) -> Event:
+    return Event(
+        key=f"postback-{entry.postback_id}" if entry.postback_id else f"step-{number}",
+        at=entry.at,
+        gap=gap(entry.at - last.at) if last else None,
+        title=entry.what,
+        detail=entry.detail,
+        source=entry.source,
+        source_label=SOURCES[entry.source],
+        outcome=entry.outcome,
+        outcome_reason=entry.outcome_reason,
+        times=f"received {entry.repeats + 1} times" if entry.repeats else None,
+        occurred_at=entry.occurred_at,
+        postback_id=entry.postback_id,
+        raw=document(entry.raw) if entry.raw else None,
+    )
+
+
+def _refresh_seconds(row: MessageRow, now: datetime) -> int:
+    if row.status.is_final:
+        return _REST
+    return _FAST if now - row.updated_at < _FRESH else _SLOW
+
+
+def _recipient_facts(row: MessageRow, carrier: str | None) -> list[Fact]:
+    named = f"{carrier} ({row.spid})" if carrier else row.spid
+    return known(
+        Fact("Number", numbers.display(row.recipient)),
+        Fact("Handset", row.handset or "Not known yet"),
+        Fact("System", row.os or ""),
+        Fact("Carrier", named or "Not known yet"),
+        Fact("Operator id", row.operator_id or ""),
+        Fact("Sent as", SENT_AS.get(row.sent_as or "", row.sent_as or "Not known yet")),
+        Fact("Discovery message", (row.ddm_status or "None").capitalize()),
+    )
+
+
+def _message_facts(row: MessageRow) -> list[Fact]:
+    replaced = row.sender_used is not None and row.sender_used != row.sender
+    return known(
+        Fact("Tracking id", row.tracking_id or "", is_code=True),
+        Fact("MMS id", row.mms_id, is_code=True),
+        Fact("Sender asked for", row.sender),
+        Fact("Sender used", (row.sender_used or "") + (" (the gateway's)" if replaced else "")),
+        Fact("Campaign", row.campaign_ref or ""),
+        Fact("Reference", row.reference or "", is_code=True),
+        Fact("Custom pass id", row.custom_pass_id, is_code=True),
+        Fact("Message id", str(row.public_id), is_code=True),
+        Fact("Aggregator id", row.aggregator_id or "", is_code=True),
+    )
+
+
+def _progress_facts(row: MessageRow) -> list[Fact]:
+    return known(
+        Fact("Gateway's error", " ".join(filter(None, (row.error_code, row.error_info)))),
+        Fact("Details", row.status_details or ""),
+        Fact("Attempts", str(row.attempts)),
+        Fact("Created", at=row.created_at),
+        Fact("Not before", at=row.send_at),
+        Fact("Accepted", at=row.accepted_at),
+        Fact("Sent", at=row.sent_at),
+        Fact("Finished", at=row.finished_at),
+    )

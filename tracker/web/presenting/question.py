@@ -1,0 +1,167 @@
+"""The question that the list of messages answers: its filters, as address, form and chips."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final, Self
+
+from flask import url_for
+from werkzeug.datastructures import MultiDict
+
+from tracker.domain.status import FAILURES, LABELS, Status
+from tracker.store.messages import MessageFilter
+
+from .texts import printable
+
+# Asked in the form; the others come from links of other pages.
+FORM_TEXTS: Final = {"mms_id": "MMS id", "campaign_ref": "Campaign", "reference": "Reference"}
+LINK_TEXTS: Final = {"handset": "Handset", "spid": "Carrier (SPID)", "code": "Code"}
+TEXTS: Final = FORM_TEXTS | LINK_TEXTS
+DATES: Final = {"created_from": "From", "created_to": "To"}
+VIEWS: Final[dict[str, tuple[Status, ...]]] = {
+    "All": (),
+    "In progress": (Status.QUEUED, Status.SENDING, Status.ACCEPTED, Status.SENT),
+    "Delivered": (Status.DELIVERED,),
+    "Not delivered": (Status.REFUSED, *sorted(FAILURES)),
+    "Unconfirmed": (Status.UNKNOWN, Status.NO_RECEIPT),
+}
+_LONGEST: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """One condition that holds, and the address of the list without it."""
+
+    name: str
+    text: str
+    without_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One thing to choose from."""
+
+    value: str
+    label: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One field of the filter form, as it was filled in."""
+
+    name: str
+    label: str
+    text: str
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the list was asked for, as it stands in the address; odd words are passed over."""
+
+    statuses: tuple[Status, ...]
+    texts: Mapping[str, str]
+    dates: Mapping[str, str]
+
+    @classmethod
+    def from_args(cls, args: MultiDict[str, str]) -> Self:
+        """Read the query of the address."""
+        asked = set(args.getlist("status"))
+        return cls(
+            statuses=tuple(status for status in Status if status in asked),
+            texts={name: text for name in TEXTS if (text := _typed(args, name))},
+            dates={name: text for name in DATES if (text := _typed(args, name))},
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing was asked: the list has every message."""
+        return not (self.statuses or self.texts or self.dates)
+
+    def filter(self) -> MessageFilter:
+        """Return the conditions; the last day counts whole, days are those of UTC."""
+        last = _day(self.dates.get("created_to"))
+        return MessageFilter(
+            status=self.statuses,
+            **self.texts,
+            created_from=_midnight(_day(self.dates.get("created_from"))),
+            created_to=_midnight(last + timedelta(days=1)) if last else None,
+        )
+
+    def url(self, endpoint: str = "pages.list_messages", **more: str | None) -> str:
+        """Return the address of the list, or of another page that answers the same question."""
+        asked: dict[str, Any] = {**self.texts, **self.dates, **more}
+        return url_for(endpoint, status=[status.value for status in self.statuses], **asked)
+
+    def views(self) -> list[tuple[str, str, bool]]:
+        """Return name, address and whether it is shown of every ready-made view."""
+        return [
+            (name, self._with(statuses).url(), set(statuses) == set(self.statuses))
+            for name, statuses in VIEWS.items()
+        ]
+
+    def chips(self) -> list[Chip]:
+        """Return the conditions that hold, each with a way out of it."""
+        rest = {status: tuple(s for s in self.statuses if s is not status) for status in Status}
+        return [
+            *(Chip("Status", LABELS[s], self._with(rest[s]).url()) for s in self.statuses),
+            *(Chip(TEXTS[name], text, self._less(name).url()) for name, text in self.texts.items()),
+            *(Chip(DATES[name], text, self._less(name).url()) for name, text in self.dates.items()),
+        ]
+
+    def choices(self) -> list[Choice]:
+        """Return every status to choose from."""
+        return [Choice(s.value, LABELS[s], s in self.statuses) for s in Status]
+
+    def text_fields(self) -> list[Field]:
+        """Return the text fields of the form."""
+        return [
+            Field(name=name, label=label, text=self.texts.get(name, ""))
+            for name, label in FORM_TEXTS.items()
+        ]
+
+    def date_fields(self) -> list[Field]:
+        """Return the days of the form, with what is wrong with them."""
+        return [
+            Field(name=name, label=label, text=text, problem=_day_problem(text))
+            for name, label in DATES.items()
+            for text in (self.dates.get(name, ""),)
+        ]
+
+    def hidden(self) -> list[tuple[str, str]]:
+        """Return the conditions that the form keeps but does not ask for."""
+        return [(name, self.texts[name]) for name in LINK_TEXTS if name in self.texts]
+
+    @property
+    def has_problem(self) -> bool:
+        """A field of the form was filled in wrongly."""
+        return any(field.problem for field in self.date_fields())
+
+    def _with(self, statuses: tuple[Status, ...]) -> "Question":
+        return Question(statuses, self.texts, self.dates)
+
+    def _less(self, name: str) -> "Question":
+        texts = {key: text for key, text in self.texts.items() if key != name}
+        dates = {key: text for key, text in self.dates.items() if key != name}
+        return Question(self.statuses, texts, dates)
+
+
+def _typed(args: MultiDict[str, str], name: str) -> str:
+    return printable(args.get(name, "").strip()[:_LONGEST])
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        day = date.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+    return day if day != date.max else None  # no day comes after it
+
+
+def _day_problem(text: str) -> str | None:
+    return "Not a day; write it as 2026-11-22." if text and _day(text) is None else None
+
+
+def _midnight(day: date | None) -> datetime | None:
+    return datetime.combine(day, time.min, UTC) if day else None
