@@ -87,6 +87,7 @@ def upgrade() -> None:
         sa.Column("ddm_status", sa.String(length=16), nullable=True),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("resent_as", sa.Uuid(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_messages")),
         sa.UniqueConstraint("public_id", name=op.f("uq_messages_public_id")),
         postgresql_with={"fillfactor": 80},

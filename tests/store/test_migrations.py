@@ -1,14 +1,18 @@
 """The schema goes up, down and up again, and is what the models say."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import event, inspect, text
+from sqlalchemy.orm import Session
 
-from tracker.store import db, schema
+from tracker.store import db, messages, outbox, postbacks, schema
 from tracker.store.base import UtcDateTime
 from tracker.store.db import Sessions
+from tracker.store.messages import MessageFilter
 from tracker.store.models import Message
 
 
@@ -51,21 +55,47 @@ def test_a_naive_time_is_refused(sessions: Sessions) -> None:
         UtcDateTime().process_bind_param(datetime(2026, 1, 1), dialect)  # noqa: DTZ001
 
 
-def test_the_outbox_and_the_journal_are_read_by_index(sessions: Sessions) -> None:
-    questions = {
-        "SELECT id FROM messages WHERE tracking_key = 'x'": "tracking_key",
-        "SELECT id FROM messages WHERE recipient = '1' ORDER BY created_at": "recipient",
-        "SELECT id FROM messages WHERE status = 'queued' AND status IN ('queued', 'sending') "
-        "AND due_at <= '2026-01-01' ORDER BY due_at": "outbox",
-        "SELECT id FROM postbacks WHERE message_id = 1 ORDER BY id": "message_id",
-        "SELECT id FROM postbacks WHERE fingerprint = 'x'": "fingerprint",
-    }
-    prefix = (
-        "EXPLAIN QUERY PLAN " if db.engine_of(sessions).dialect.name == "sqlite" else "EXPLAIN "
-    )
-    with sessions() as session:
-        if prefix == "EXPLAIN ":
-            session.execute(text("SET enable_seqscan = off"))
-        for question, index in questions.items():
-            plan = "\n".join(str(row) for row in session.execute(text(prefix + question)))
-            assert index in plan, plan
+def plans_of(sessions: Sessions, ask: Callable[[Session], object]) -> list[str]:
+    """Run a question of the store and return the plan of each statement that it made."""
+    asked: list[tuple[str, Any]] = []
+    engine = db.engine_of(sessions)
+
+    def note(_c: object, _k: object, statement: str, values: Any, *_: object) -> None:
+        if statement.startswith(("SELECT", "UPDATE")):
+            asked.append((statement, values))
+
+    event.listen(engine, "before_cursor_execute", note)
+    with sessions.begin() as session:
+        ask(session)
+    event.remove(engine, "before_cursor_execute", note)
+    explain = "EXPLAIN QUERY PLAN " if engine.dialect.name == "sqlite" else "EXPLAIN "
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SET enable_seqscan = off"))  # small tables are read whole
+        return [
+            "\n".join(str(tuple(row)) for row in connection.exec_driver_sql(explain + s, v))
+            for s, v in asked
+        ]
+
+
+@pytest.mark.parametrize(
+    ("ask", "index"),
+    [
+        (lambda s: outbox.claim(s, 5, datetime.now(UTC)), "ix_messages_outbox"),
+        (lambda s: outbox.expire_leases(s, datetime.now(UTC)), "ix_messages_outbox"),
+        (lambda s: postbacks.targets(s, "x"), "ix_messages_tracking_key"),
+        (lambda s: postbacks.target_of_sms(s, "x"), "ix_postbacks_sms_key"),
+        (lambda s: postbacks.target_of_pass(s, "x"), "ix_messages_custom_pass_id"),
+        (lambda s: postbacks.waiting_for(s, "x"), "ix_postbacks_tracking_key"),
+        (lambda s: postbacks.of_message(s, 1), "ix_postbacks_message_id"),
+        (lambda s: messages.attempts(s, 1), "ix_send_attempts_message_id"),
+        (lambda s: messages.search(s, MessageFilter(to="1"), limit=5), "ix_messages_recipient"),
+        (lambda s: messages.search(s, MessageFilter(), limit=5), "ix_messages_created_at"),
+        (lambda s: messages.find(s, "12025550143", 5), "ix_messages_recipient"),
+    ],
+)
+def test_every_hot_question_is_answered_by_its_index(
+    sessions: Sessions, ask: Callable[[Session], object], index: str
+) -> None:
+    for plan in plans_of(sessions, ask):
+        assert index in plan, plan

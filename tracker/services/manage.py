@@ -43,15 +43,16 @@ def resend(sessions: Sessions, public_id: UUID, actor: str, now: datetime) -> UU
 
     Raises:
         NoSuchMessageError: no message has this id.
-        NotPossibleError: it is still to be sent.
+        NotPossibleError: it is still to be sent, or was sent again before: a second click must
+            not send a third pass.
     """
-    with sessions() as session:
+    with sessions.begin() as session:
         message = _message(session, public_id)
         if message.status in (Status.QUEUED, Status.SENDING):
             raise NotPossibleError("It is still to be sent; sending it again would send it twice.")
-        request = _request(session, message)
-    new_id, _ = submit.one(sessions, request, default_from=None, now=now)
-    with sessions.begin() as session:
+        new_id = submit.again(session, _request(session, message), now)
+        if not messages.mark_resent(session, public_id, new_id, now):
+            raise NotPossibleError(f"It was sent again already, as {message.resent_as}.")
         accounts.audit(
             session, actor, "message.resend", subject=str(public_id), detail=str(new_id), now=now
         )

@@ -46,8 +46,7 @@ def one(
         InvalidMessageError: with every field that is wrong; nothing is queued.
         RepeatDiffersError: the key belongs to another request.
     """
-    public_id = uuid4()
-    checked = _with_pass_id(check(request, default_from=default_from), public_id)
+    public_id, checked = _checked(request, default_from)
     digest = sha256(json.dumps(request, sort_keys=True, default=str).encode()).digest()
     try:
         with sessions.begin() as session:
@@ -63,6 +62,18 @@ def one(
                 return first, checked.warnings
         raise
     return public_id, checked.warnings
+
+
+def again(session: Session, request: Mapping[str, object], now: datetime) -> UUID:
+    """Queue what was sent before once more, in the caller's transaction; returns the new id."""
+    public_id, checked = _checked(request, None)
+    outbox.add(session, checked.message, public_id, now)
+    return public_id
+
+
+def _checked(request: Mapping[str, object], default_from: str | None) -> tuple[UUID, Checked]:
+    public_id = uuid4()
+    return public_id, _with_pass_id(check(request, default_from=default_from), public_id)
 
 
 def _first(session: Session, repeat: Repeat, digest: bytes) -> UUID | None:

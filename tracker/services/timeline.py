@@ -10,7 +10,7 @@ from tracker.domain.status import Status
 from tracker.protocol.codes import postback_meaning
 from tracker.protocol.transport import document_of
 from tracker.store import messages, postbacks
-from tracker.store.rows import AttemptRow, MessageRow, PostbackRow
+from tracker.store.rows import AttemptRow, BodyRow, MessageRow, PostbackRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,9 @@ def of_message(session: Session, message: MessageRow) -> list[TimelineEntry]:
     entries = [_queued(message)]
     for attempt in messages.attempts(session, message.id):
         entries += _attempt(attempt)
-    entries += [_postback(session, row) for row in postbacks.of_message(session, message.id)]
+    told = postbacks.of_message(session, message.id)
+    bodies = postbacks.bodies(session, {row.body_id for row in told})
+    entries += [_postback(row, bodies[row.body_id]) for row in told]
     if message.status is Status.CANCELLED and message.finished_at:
         cancelled = "Taken out of the queue before it was sent."
         entries.append(_ours(message.finished_at, "Cancelled", cancelled))
@@ -78,8 +80,7 @@ def _attempt(attempt: AttemptRow) -> list[TimelineEntry]:
     return entries
 
 
-def _postback(session: Session, row: PostbackRow) -> TimelineEntry:
-    kept = postbacks.body(session, row.body_id)
+def _postback(row: PostbackRow, kept: BodyRow) -> TimelineEntry:
     phrase = row.fields.get("status")
     meaning = postback_meaning(row.code or "", row.fields.get("origin"))
     return TimelineEntry(

@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session, SessionTransaction, SessionTransactionOrigin
 
 Sessions = sessionmaker[Session]
 
-# How long a writer waits for another on SQLite, and a connection attempt on PostgreSQL.
-BUSY_TIMEOUT_SECONDS: Final = 10
+BUSY_TIMEOUT_SECONDS: Final = 10  # how long a writer waits for another on SQLite
+CONNECT_TIMEOUT_SECONDS: Final = 5
+POOL_SIZE: Final = 16  # as many as the web part has threads
 
 
 def connect(database_url: str) -> Sessions:
@@ -30,7 +31,8 @@ def connect(database_url: str) -> Sessions:
     engine = create_engine(
         url,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": BUSY_TIMEOUT_SECONDS, "application_name": "tracker"},
+        pool_size=POOL_SIZE,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "tracker"},
     )
     return sessionmaker(engine, expire_on_commit=False)
 

@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, tuple_, update
@@ -19,6 +19,9 @@ from .models import Carrier, Message, MessageContent, Postback, SendAttempt
 from .rows import AttemptRow, ContentRow, MessageRow, Page
 
 _COLUMNS = tuple(getattr(Message, name) for name in MessageRow.__dataclass_fields__)
+
+
+MAX_ID_DIGITS: Final = 18  # what every database can compare
 
 
 class BadCursorError(ValueError):
@@ -157,6 +160,18 @@ def cancel(session: Session, public_id: UUID, now: datetime) -> bool:
     return cancelled is not None
 
 
+def mark_resent(session: Session, public_id: UUID, new_id: UUID, now: datetime) -> bool:
+    """Note which message was queued in place of this one; False when there is one already."""
+    marked = session.scalar(
+        update(Message)
+        .where(Message.public_id == public_id, Message.resent_as.is_(None))
+        .values(resent_as=new_id, updated_at=now)
+        .returning(Message.id)
+        .execution_options(synchronize_session=False)
+    )
+    return marked is not None
+
+
 def _conditions(wanted: MessageFilter) -> list[ColumnElement[bool]]:
     equal = {
         Message.recipient: wanted.to,
@@ -199,6 +214,8 @@ def _read_cursor(cursor: str) -> tuple[datetime, int]:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         moment, _, number = base64.urlsafe_b64decode(padded).decode("ascii").partition(" ")
+        if len(number) > MAX_ID_DIGITS:
+            raise BadCursorError("not a cursor of an earlier page")
         return datetime.fromisoformat(moment).astimezone(UTC), int(number)
     except (ValueError, binascii.Error, OverflowError) as error:
         raise BadCursorError("not a cursor of an earlier page") from error

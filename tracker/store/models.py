@@ -12,6 +12,9 @@ from tracker.domain.status import Status
 
 from .base import Base, BigId, Json
 
+# Written out, not bound: a planner takes a partial index only for the very words of its condition.
+IS_IN_OUTBOX = text("status IN ('queued', 'sending')")
+
 
 class Message(Base):
     """One MT message: a pass for one recipient."""
@@ -54,6 +57,7 @@ class Message(Base):
     ddm_status: Mapped[str | None] = mapped_column(String(16))
     sent_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    resent_as: Mapped[UUID | None]  # public id of the message that was queued in its place
 
     __table_args__ = (
         Index(None, "created_at", "id"),
@@ -67,8 +71,8 @@ class Message(Base):
         Index(
             "ix_messages_outbox",
             "due_at",
-            postgresql_where=text("status IN ('queued', 'sending')"),
-            sqlite_where=text("status IN ('queued', 'sending')"),
+            postgresql_where=IS_IN_OUTBOX,
+            sqlite_where=IS_IN_OUTBOX,
         ),
         {"postgresql_with": {"fillfactor": 80}},
     )

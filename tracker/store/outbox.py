@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from tracker.domain.message import PassMessage
 from tracker.domain.status import Status
 
-from .models import IdempotencyKey, Message, MessageContent, SendAttempt
+from .models import IS_IN_OUTBOX, IdempotencyKey, Message, MessageContent, SendAttempt
 
 LEASE: Final = timedelta(seconds=60)
 
@@ -91,7 +91,7 @@ def claim(session: Session, limit: int, now: datetime) -> list[Claim]:
     """Take up to `limit` due messages; two senders never get the same one."""
     due = (
         select(Message)
-        .where(Message.status == Status.QUEUED, Message.due_at <= now)
+        .where(IS_IN_OUTBOX, Message.status == Status.QUEUED, Message.due_at <= now)
         .order_by(Message.due_at, Message.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -160,7 +160,7 @@ def expire_leases(session: Session, now: datetime) -> int:
 
     Before the call began they are queued again, after it they are `unknown`.
     """
-    is_late = (Message.status == Status.SENDING, Message.lease_until <= now)
+    is_late = (IS_IN_OUTBOX, Message.status == Status.SENDING, Message.lease_until <= now)
     called = exists().where(SendAttempt.claim_id == Message.claim_id)
     count = 0
     for status, condition in ((Status.UNKNOWN, called), (Status.QUEUED, ~called)):

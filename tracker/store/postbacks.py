@@ -217,8 +217,16 @@ def by_id(session: Session, postback_id: int) -> PostbackRow | None:
 
 def body(session: Session, body_id: int) -> BodyRow:
     """Return the exact bytes that a postback came in."""
-    found = session.get_one(PostbackBody, body_id)
-    return BodyRow(received_at=found.received_at, content_type=found.content_type, body=found.body)
+    return bodies(session, [body_id])[body_id]
+
+
+def bodies(session: Session, body_ids: Iterable[int]) -> dict[int, BodyRow]:
+    """Return the exact bytes of several requests by their ids."""
+    found = session.scalars(select(PostbackBody).where(PostbackBody.id.in_(list(body_ids))))
+    return {
+        row.id: BodyRow(received_at=row.received_at, content_type=row.content_type, body=row.body)
+        for row in found
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

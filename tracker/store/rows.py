@@ -53,6 +53,7 @@ class MessageRow:
     told_at: datetime | None
     sent_at: datetime | None
     finished_at: datetime | None
+    resent_as: UUID | None
 
     @property
     def status_label(self) -> str:
