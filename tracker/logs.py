@@ -4,11 +4,13 @@ No secret and no whole number is ever logged: callers pass public ids and masked
 """
 
 import logging
+import re
 import sys
 from typing import Final
 
 import structlog
 
+_TOKEN_IN_PATH: Final = re.compile(r"(/postbacks/)[^\s/?\"']+")
 _SHARED: Final = (
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
@@ -32,8 +34,19 @@ def configure(level: int = logging.INFO) -> None:
             foreign_pre_chain=list(_SHARED), processors=[*last, renderer]
         )
     )
+    handler.addFilter(_hide_tokens)
+    # gunicorn writes its errors by a handler of its own, and some name the address asked for.
+    logging.getLogger("gunicorn.error").addFilter(_hide_tokens)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
     for chatty in ("urllib3", "alembic", "werkzeug"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _hide_tokens(record: logging.LogRecord) -> bool:
+    """Take the token out of addresses that a library names; it is the only lock there is."""
+    text = record.getMessage()
+    if "/postbacks/" in text:
+        record.msg, record.args = _TOKEN_IN_PATH.sub(r"\1***", text), ()
+    return True
