@@ -1,0 +1,138 @@
+"""A person with a real browser: logs in, finds a message by its number, reads what happened."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+from running import Up, up
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "event-ticket.xml"
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tracker(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator[Up]:
+    with up(tmp_path_factory.mktemp("browser")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield started
+        started.close()
+
+
+class Visit:
+    """One browser window, and everything in it that should not happen."""
+
+    def __init__(self, page: Page, tracker: Up) -> None:
+        self.page = page
+        self.tracker = tracker
+        self.complaints: list[str] = []
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", self._on_request)
+
+    def log_in(self, path: str = "/") -> None:
+        self.page.goto(self.tracker.url + path)
+        self.page.get_by_label("User name").fill("admin")
+        self.page.get_by_label("Password").fill(self.tracker.password)
+        self.page.get_by_role("button", name="Log in").click()
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def _on_request(self, request: Request) -> None:
+        if not request.url.startswith((self.tracker.url, "data:")):
+            self.complaints.append(f"asked another host: {request.url}")
+
+
+@pytest.fixture(params=[True, False], ids=["script", "no script"])
+def visit(browser: Browser, tracker: Up, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    context = browser.new_context(java_script_enabled=request.param, locale="en-US")
+    context.set_default_timeout(20_000)
+    visit = Visit(context.new_page(), tracker)
+    yield visit
+    context.close()
+    assert visit.complaints == []
+
+
+@pytest.fixture(scope="module")
+def delivered(tracker: Up) -> str:
+    """Send the example to a number and wait until it is delivered; the value is the id."""
+    tracker.run("send", "--xml", str(EXAMPLE), "--wait", "60")
+    shown = tracker.run("show", "12025550143")
+    return shown.split()[0]
+
+
+def test_log_in_find_the_number_and_read_what_happened(visit: Visit, delivered: str) -> None:
+    visit.log_in()
+    page = visit.page
+    search = page.get_by_role("search").get_by_role("textbox")
+    search.fill("+1 (202) 555-0143")
+    search.press("Enter")
+    expect(page).to_have_url(f"{visit.tracker.url}/messages/{delivered}")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("+1 202-555-0143")
+    expect(page.get_by_text("confirmed receipt").first).to_be_visible()
+    for word in ("Queued", "Accepted", "N501", "N502", "N101", "N102", "applied"):
+        expect(page.get_by_text(word).first).to_be_visible()
+    page.locator("summary", has_text="Postback, word for word").last.click()
+    expect(page.get_by_text("<CODE>N102</CODE>").first).to_be_visible()
+
+
+def test_a_message_page_updates_itself_while_postbacks_arrive(
+    browser: Browser, tracker: Up
+) -> None:
+    public_id = tracker.run(
+        "send", "12025550177", "--mms-id", "45633", "--from", "11111", "--pass", "BARCODEVALUE=1"
+    ).strip()
+    context = browser.new_context(locale="en-US")
+    visit = Visit(context.new_page(), tracker)
+    visit.log_in(f"/messages/{public_id}")
+    expect(visit.page.get_by_text("confirmed receipt").first).to_be_visible(timeout=30_000)
+    context.close()
+    assert visit.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 1024, 390])
+def test_every_page_fits_and_is_accessible(
+    browser: Browser, tracker: Up, delivered: str, scheme: Literal["light", "dark"], width: int
+) -> None:
+    context = browser.new_context(
+        viewport={"width": width, "height": 900},
+        color_scheme=scheme,
+        locale="en-US",
+    )
+    visit = Visit(context.new_page(), tracker)
+    visit.page.goto(f"{tracker.url}/login")
+    assert_sound(visit.page)
+    visit.log_in()
+    visit.page.wait_for_url("**/messages")
+    paths = ["/messages", "/messages?status=failed", f"/messages/{delivered}"]
+    visit.page.goto(f"{tracker.url}/messages/{delivered}")
+    link = visit.page.locator("a[href*='/postbacks/']").first.get_attribute("href")
+    for path in [*paths, str(link)]:
+        visit.page.goto(tracker.url + path)
+        assert_sound(visit.page)
+    context.close()
+    assert visit.complaints == []
+
+
+def assert_sound(page: Page) -> None:
+    """No sideways scroll bar, and nothing serious that keeps people from using the page."""
+    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(overflow) <= 0, page.url
+    found = Axe().run(page)
+    serious = [v for v in found.response["violations"] if v["impact"] in ("serious", "critical")]
+    assert serious == [], page.url
