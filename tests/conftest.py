@@ -81,6 +81,12 @@ def postgresql_url(postgresql_server: str, postgresql_template: str) -> str:
     return _create_database(postgresql_server, name, postgresql_template)
 
 
+@pytest.fixture(scope="session")
+def empty_postgresql_url(postgresql_server: str) -> str:
+    """A PostgreSQL database without tables, for what migrates by itself."""
+    return _create_database(postgresql_server, f"empty_{os.getpid()}_{next(_numbers)}", None)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
     """An empty database at the schema of the code; every test runs on both engines."""

@@ -27,8 +27,8 @@ def user() -> None:
 @click.argument("username")
 @click.option(
     "--role",
-    type=click.Choice(list(Role)),
-    default=Role.VIEWER,
+    type=click.Choice([role.value for role in Role]),
+    default=Role.VIEWER.value,
     show_default=True,
     help="Viewers look, operators act, admins administer.",
 )

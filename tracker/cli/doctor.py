@@ -17,7 +17,6 @@ from tracker.gateway import Gateway
 from tracker.services import accounts
 from tracker.store import db, schema
 from tracker.store.db import Sessions
-from tracker.web import postback_tokens
 
 from .common import database_reason, missing_file, now, print_json, wrong_schema
 
@@ -63,7 +62,7 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         yield Finding("note", "settings", f"not known: {', '.join(unknown)}")
     else:
         yield Finding("ok", "settings", "every TRACKER_ variable is known and readable")
-    if any(len(token) < SHORT_TOKEN for token in postback_tokens(settings)):
+    if any(len(token) < SHORT_TOKEN for token in settings.postback_tokens):  # ours are longer
         detail = f"a postback token is shorter than {SHORT_TOKEN} characters; it is the only lock"
         yield Finding("note", "token", detail)
     for path in (settings.state_dir / "secret_key", settings.state_dir / "postback_token"):
@@ -76,7 +75,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
     try:
         wrong = missing_file(settings) or wrong_schema(sessions)
     except SQLAlchemyError as error:
-        wrong = f"cannot be used: {database_reason(error)}; see TRACKER_DATABASE_URL"
+        wrong = f"cannot be reached: {database_reason(error)}; see TRACKER_DATABASE_URL"
     if wrong:
         yield Finding("wrong", "database", wrong)
         return

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TextIO
+from typing import BinaryIO
 from uuid import UUID
 
 import click
@@ -14,6 +14,7 @@ from tracker.domain.message import InvalidMessageError, Problem
 from tracker.domain.reasons import status_reason
 from tracker.domain.status import Status
 from tracker.protocol.request import RequestFormatError
+from tracker.protocol.xml import decode
 from tracker.services import describe, submit, timeline
 from tracker.services.timeline import TimelineEntry
 from tracker.store import messages
@@ -23,7 +24,7 @@ from tracker.store.rows import MessageRow
 from .common import RefusedError, clock_time, now, opened, plain, print_json, talk
 
 POLL_SECONDS = 0.2
-MAX_DOCUMENT = 1024 * 1024
+MAX_DOCUMENT_BYTES = 1024 * 1024
 MOST_SHOWN = 20
 MOVING = frozenset({Status.ACCEPTED, Status.SENT, Status.NO_RECEIPT, Status.DELIVERED})
 
@@ -57,13 +58,13 @@ class Pair(click.ParamType[tuple[str, str]]):
 @click.option("--reference", help="Your own reference.")
 @click.option("--ddm-text", help="Ask for a discovery message with this text.")
 @click.option("--send-at", help="When to send, such as 2026-11-27T18:00:00+01:00.")
-@click.option("--xml", type=click.File("r", encoding="utf-8"), help="A sendPassInMMS document.")
+@click.option("--xml", type=click.File("rb"), help="A sendPassInMMS document.")
 @click.option("--wait", type=click.FloatRange(0, 86_400), help="Follow it for so many seconds.")
 @click.option("--json", "as_json", is_flag=True, help="Print the message as JSON.")
 def send(
     *,
     to: str | None,
-    xml: TextIO | None,
+    xml: BinaryIO | None,
     wait: float | None,
     as_json: bool,
     **options: object,
@@ -134,18 +135,18 @@ def _pairs(value: object) -> Sequence[tuple[str, str]]:
     return value
 
 
-def _document(xml: TextIO, to: str | None, options: dict[str, object]) -> dict[str, object]:
+def _document(xml: BinaryIO, to: str | None, options: dict[str, object]) -> dict[str, object]:
     given = [name for name, value in options.items() if value and name not in _BESIDE_XML]
     if to or given:
         raise click.UsageError("With --xml everything comes from the document; give one of both.")
-    try:
-        text = xml.read(MAX_DOCUMENT + 1)
-    except UnicodeDecodeError as error:
-        raise RefusedError("the document is not UTF-8") from error
-    if len(text) > MAX_DOCUMENT:
+    body = xml.read(MAX_DOCUMENT_BYTES + 1)
+    if len(body) > MAX_DOCUMENT_BYTES:
         raise RefusedError("the document is larger than 1 MiB, which no request is")
+    decoded = decode(body)
+    if decoded.is_repaired:
+        raise RefusedError("the document has bytes that its encoding (UTF-8 if none) has not")
     try:
-        request = submit.from_document(text)
+        request = submit.from_document(decoded.text)
     except RequestFormatError as error:
         raise RefusedError(f"not a sendPassInMMS document: {error}") from error
     return {**request, **{n: options[n] for n in _BESIDE_XML if options[n]}}

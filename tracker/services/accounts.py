@@ -9,6 +9,7 @@ Errors:
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Final
 
 from argon2 import PasswordHasher
@@ -25,8 +26,6 @@ MAX_FAILURES: Final = 5
 LOCK: Final = timedelta(minutes=5)
 
 _hasher = PasswordHasher()
-# Checked when the name is unknown, so that an answer takes as long either way.
-_DUMMY_HASH: Final = _hasher.hash(secrets.token_hex())
 
 
 class LoginRefusedError(Exception):
@@ -204,10 +203,16 @@ def use_token(sessions: Sessions, token: str, now: datetime) -> TokenRow | None:
 
 def _is_password(user: User | None, password: str) -> bool:
     try:
-        _hasher.verify(user.password_hash if user else _DUMMY_HASH, password[:MAX_PASSWORD])
+        _hasher.verify(user.password_hash if user else _nobodys_hash(), password[:MAX_PASSWORD])
     except (VerificationError, InvalidHashError):
         return False
     return user is not None
+
+
+@cache
+def _nobodys_hash() -> str:
+    """Checked when the name is unknown, so that an answer takes as long either way."""
+    return _hasher.hash(secrets.token_hex())
 
 
 def _count_failure(user: User, now: datetime) -> None:

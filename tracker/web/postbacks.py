@@ -50,7 +50,11 @@ def receive_postback(token: str) -> Response:
     if not _is_known(token):
         log.warning("postback refused: wrong token", extra={"source": request.remote_addr})
         return _answer(HTTPStatus.NOT_FOUND, "not found")
-    body = _body()
+    try:
+        body = _body()
+    except Exception as error:  # noqa: BLE001  # every server has its own for a broken chunk
+        log.warning("postback refused: cannot be read", extra={"reason": str(error)})
+        return _answer(HTTPStatus.BAD_REQUEST, "the body broke off or its chunks are broken")
     if body is None:
         log.warning("postback refused: too large", extra={"source": request.remote_addr})
         return _answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "larger than 1 MiB")
