@@ -4,15 +4,33 @@ Environment: WEB_BIND (default 127.0.0.1:8000), WEB_WORKERS, WEB_THREADS, and ev
 """
 
 import os
+import sys
+
+from tracker.config import Settings, SettingsError
+
+
+def _settings() -> Settings:
+    try:
+        return Settings.from_environ()
+    except SettingsError as error:
+        sys.exit(f"gunicorn: {error}")
+
+
+def _number(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 1000):
+        sys.exit(f"gunicorn: {name}: {text!r} is not a whole number from 1 to 1000")
+    return int(text)
+
 
 wsgi_app = "tracker.web:from_environ()"
 bind = os.environ.get("WEB_BIND", "127.0.0.1:8000")
 
 # SQLite has one writer at a time, whatever the number of processes; PostgreSQL has many.
-is_sqlite = not os.environ.get("TRACKER_DATABASE_URL", "sqlite").startswith("postgres")
-workers = int(os.environ.get("WEB_WORKERS", "1" if is_sqlite else "2"))
-worker_class = "gthread"
-threads = int(os.environ.get("WEB_THREADS", "16"))
+is_sqlite = _settings().database_url.startswith("sqlite")
+workers = _number("WEB_WORKERS", 1 if is_sqlite else 2)
+worker_class = "tracker.web.worker.Worker"
+threads = _number("WEB_THREADS", 16)
 
 # The gateway gives up after 10 s. A worker silent for longer is stuck, and is replaced.
 timeout = 30

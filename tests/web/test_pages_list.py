@@ -10,7 +10,7 @@ from pages_support import page_of, press, visitor, words
 
 from tracker.domain.status import LABELS, Status
 from tracker.store.db import Sessions
-from tracker.web import pages
+from tracker.web.pages import PAGE_SIZE
 
 SHOWN = "+1 202-555-0143"
 
@@ -153,10 +153,9 @@ def test_a_filter_from_a_link_is_kept_by_the_form(app: Flask) -> None:
 
 
 def test_older_pages_follow_one_another_and_lead_back(
-    app: Flask, session_factory: Sessions, monkeypatch: pytest.MonkeyPatch
+    app: Flask, session_factory: Sessions
 ) -> None:
-    monkeypatch.setattr(pages, "PAGE_SIZE", 2)
-    made = [str(queued(session_factory)) for _ in range(5)]
+    made = [str(queued(session_factory)) for _ in range(2 * PAGE_SIZE + 1)]
     client = visitor(app)
     url, seen, live = "/messages?mms_id=45633", [], []
     while url:
@@ -165,7 +164,8 @@ def test_older_pages_follow_one_another_and_lead_back(
         live.append("data-live-seconds" in page.text)
         older = re.search(r'href="([^"]+)" rel="next"', page.text)
         url = older[1].replace("&amp;", "&") if older else ""
-    assert seen == [made[4:2:-1], made[2:0:-1], made[:1]]
+    newest = made[::-1]
+    assert seen == [newest[:PAGE_SIZE], newest[PAGE_SIZE : 2 * PAGE_SIZE], newest[-1:]]
     assert live == [True, False, False]
     assert 'href="/messages?mms_id=45633"' in page.text  # newest
 
