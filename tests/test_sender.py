@@ -18,8 +18,8 @@ from tracker.domain.status import Status
 from tracker.gateway import Gateway
 from tracker.sandbox.options import SandboxOptions
 from tracker.sandbox.server import RunningSandbox, running
-from tracker.sender import Sender
-from tracker.store import messages
+from tracker.sender import IDLE_SECONDS, Sender
+from tracker.store import db, messages
 from tracker.store.db import Sessions
 from tracker.store.messages import MessageFilter
 from tracker.store.rows import MessageRow
@@ -143,3 +143,18 @@ def test_a_killed_sender_leaves_nothing_to_send_twice(
 def _rows(sessions: Sessions) -> list[MessageRow]:
     with sessions() as session:
         return messages.search(session, MessageFilter(), limit=500).items
+
+
+def test_an_outage_of_the_database_is_one_line_and_the_sender_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    away = db.connect("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    stop = Event()
+    thread = Thread(target=a_sender(away, "http://127.0.0.1:1/").run, args=[stop])
+    thread.start()
+    until(lambda: "no database" in caplog.text)
+    time.sleep(3 * IDLE_SECONDS)
+    assert thread.is_alive()
+    stop.set()
+    thread.join(20)
+    assert [record.message for record in caplog.records] == ["no database; waiting for it"]

@@ -11,7 +11,7 @@ from threading import Event
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from tracker.gateway import Gateway
 from tracker.services import send
@@ -41,6 +41,7 @@ class Sender:
         self._zone = zone
         self._clock = clock
         self._calls_at_once = calls_at_once
+        self._is_cut_off = False  # from the database
 
     def run(self, stop: Event) -> None:
         """Send until `stop` is set; then finish the calls under way and return."""
@@ -66,10 +67,14 @@ class Sender:
         if limit <= 0:
             return []
         try:
-            return send.claim(self._sessions, limit, self._clock())
-        except DBAPIError:
-            log.exception("cannot claim: database failure")
+            claims = send.claim(self._sessions, limit, self._clock())
+        except SQLAlchemyError as error:
+            if not self._is_cut_off:  # once an outage, not twice a second
+                log.error("no database; waiting for it", extra={"error": type(error).__name__})  # noqa: TRY400
+            self._is_cut_off = True
             return []
+        self._is_cut_off = False
+        return claims
 
     def _call(self, claimed: Claim) -> Sent:
         try:

@@ -28,6 +28,8 @@ class _Handler(WSGIRequestHandler):
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         path = getattr(self, "path", "").partition("?")[0]
+        if path == "/healthz":
+            return
         _LOG.info("Call answered", extra={"path": path, "status": str(code), "size": size})
 
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's name

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from io import StringIO
 from pathlib import Path
 
 from alembic import command
@@ -62,7 +63,8 @@ def check(engine: Engine) -> None:
 
 
 def _config(connection: Connection) -> Config:
-    config = Config(attributes={"connection": connection})
+    # Alembic tells of its work on stdout, which is for data.
+    config = Config(stdout=StringIO(), attributes={"connection": connection})
     config.set_main_option("script_location", str(_migrations()).replace("%", "%%"))
     return config
 
