@@ -117,7 +117,7 @@ def upgrade() -> None:
         sa.Column("id", BIG_ID, nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("content_type", sa.String(length=256), nullable=True),
+        sa.Column("content_type", sa.String(), nullable=True),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_postback_bodies")),
         sa.UniqueConstraint("digest", name=op.f("uq_postback_bodies_digest")),

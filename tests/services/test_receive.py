@@ -6,6 +6,7 @@ from itertools import permutations
 
 import pytest
 from builders import NUMBER, a_postback, accepted, queued, reloaded
+from sqlalchemy import update
 
 from tracker.config import DEFAULT_ZONE
 from tracker.domain.fold import Outcome
@@ -16,7 +17,7 @@ from tracker.services import receive, send
 from tracker.services.receive import Recorded
 from tracker.store import postbacks
 from tracker.store.db import Sessions
-from tracker.store.models import Handset
+from tracker.store.models import Handset, PostbackBody
 from tracker.store.postbacks import PostbackFilter
 from tracker.store.rows import PostbackRow
 
@@ -220,6 +221,47 @@ def test_a_pass_postback_is_linked_by_its_custom_pass_id(sessions: Sessions, now
     assert row.message_public_id == public_id
 
 
+def test_a_pass_postback_without_that_id_is_linked_by_its_phone(
+    sessions: Sessions, now: datetime
+) -> None:
+    public_id = accepted(sessions)
+    body = (
+        b"<POSTBACK><ORIGIN>GENERATE_PASS</ORIGIN><STATUSCODE>N802</STATUSCODE>"
+        b"<REFERENCEDBY>Phone</REFERENCEDBY><REFERENCEVALUE>12025550143</REFERENCEVALUE></POSTBACK>"
+    )
+    assert received(sessions, body, now).outcome is Outcome.NOTED
+    assert journal(sessions)[0].message_public_id == public_id
+
+
+def test_replaying_what_was_applied_moves_nothing(sessions: Sessions, now: datetime) -> None:
+    public_id = accepted(sessions)
+    first = received(sessions, a_postback("E101", TIMESTAMP=None), now)
+    rejected = a_postback("E102", STATUS="Message Sent/Rejected", TIMESTAMP=None)
+    received(sessions, rejected, now)
+    receive.replay(sessions, first.postback_id, actor="t", zone=DEFAULT_ZONE, now=now)
+    assert reloaded(sessions, public_id).status is Status.REJECTED
+
+
+def test_a_shelved_body_is_read_again_by_its_whole_content_type(
+    sessions: Sessions, now: datetime
+) -> None:
+    body = a_postback("N102", TRACKINGID="PADDED").decode().split("?>")[1].encode("cp037")
+    content_type = f"text/xml; pad={'x' * 300}; charset=cp037"
+    (recorded,) = receive.record(sessions, body, content_type, zone=DEFAULT_ZONE, now=now)
+    assert recorded.outcome is Outcome.UNMATCHED
+    assert reloaded(sessions, accepted(sessions, "PADDED")).status is Status.DELIVERED
+
+
+def test_a_shelved_body_that_is_readable_no_more_stops_no_answer(
+    sessions: Sessions, now: datetime
+) -> None:
+    received(sessions, a_postback("N102", TRACKINGID="SPOILT"), now)
+    with sessions.begin() as session:
+        session.execute(update(PostbackBody).values(body=b"<POSTBACK>"))
+    assert reloaded(sessions, accepted(sessions, "SPOILT")).status is Status.ACCEPTED
+    assert journal(sessions)[0].outcome == "quarantined"
+
+
 def test_over_long_values_are_cut_and_never_an_error(sessions: Sessions, now: datetime) -> None:
     public_id = accepted(sessions)
     body = a_postback("N102", HANDSET="h" * 5000, SPID="9" * 100, SENTAS="M" * 99)
@@ -254,5 +296,8 @@ def test_a_replay_judges_anew_and_is_audited(sessions: Sessions, now: datetime) 
     )
     assert replayed is Outcome.APPLIED
     assert reloaded(sessions, public_id).status is Status.DELIVERED
+    assert journal(sessions)[0].outcome == "applied"
+    again = receive.replay(sessions, recorded.postback_id, actor="t", zone=DEFAULT_ZONE, now=now)
+    assert again is Outcome.APPLIED
     with pytest.raises(LookupError):
         receive.replay(sessions, 4711, actor="test", zone=DEFAULT_ZONE, now=now)

@@ -18,6 +18,7 @@ from tracker.protocol.transport import document_of
 from tracker.store import accounts, postbacks
 from tracker.store.db import Sessions
 from tracker.store.postbacks import Entry, Target
+from tracker.store.rows import BodyRow
 
 _DELIVERIES = frozenset({Kind.MMS, Kind.SMS, Kind.DDM})
 
@@ -67,11 +68,24 @@ def match_waiting(session: Session, key: str, *, zone: ZoneInfo, now: datetime) 
     """
     for waiting in postbacks.waiting_for(session, key):
         kept = postbacks.body(session, waiting.body_id)
-        found = parse_postback(document_of(kept.body, kept.content_type), zone=zone)
-        judgement = _judge(session, found[waiting.position], waiting.received_at, now)
+        try:
+            notification = _read_again(kept, waiting.position, zone)
+        except ValueError as error:
+            # The answer of a send is being stored: nothing on the shelf may stand in its way.
+            postbacks.judge(session, waiting.id, Outcome.QUARANTINED, str(error), None)
+            continue
+        judgement = _judge(session, notification, waiting.received_at, now)
         postbacks.judge(
             session, waiting.id, judgement.outcome, judgement.reason, judgement.message_id
         )
+
+
+def _read_again(kept: BodyRow, position: int, zone: ZoneInfo) -> Notification:
+    """Read one notification of a kept body; ValueError when a newer reader finds it no more."""
+    found = parse_postback(document_of(kept.body, kept.content_type), zone=zone)
+    if position >= len(found):
+        raise UnreadablePostbackError("Its bytes hold fewer notifications than before.")
+    return found[position]
 
 
 def _quarantine(
@@ -136,8 +150,8 @@ def _judge(
 
 
 def _candidates(session: Session, notification: Notification) -> list[Target]:
-    if notification.kind is Kind.PASS and notification.custom_pass_id:
-        return postbacks.target_of_pass(session, notification.custom_pass_id)[:1]
+    if notification.kind is Kind.PASS:
+        return _candidates_of_pass(session, notification)
     if not notification.tracking_key or notification.kind is Kind.MO_MMS:
         return []
     found = postbacks.targets(session, notification.tracking_key)
@@ -146,10 +160,23 @@ def _candidates(session: Session, notification: Notification) -> list[Target]:
     return found
 
 
+def _candidates_of_pass(session: Session, notification: Notification) -> list[Target]:
+    """By the id that we gave the pass, else by the phone it was made for. Source: PROTOCOL 6.9."""
+    if notification.custom_pass_id:
+        return postbacks.target_of_pass(session, notification.custom_pass_id)[:1]
+    if (notification.referenced_by or "").lower() == "phone" and notification.reference_value:
+        return postbacks.target_of_number(session, _digits(notification.reference_value))[:1]
+    return []
+
+
 def _agrees(notification: Notification, target: Target) -> bool:
     """TO, where there is one, must be the recipient: tracking ids can be guessed (PROTOCOL 6.7)."""
-    to = "".join(c for c in notification.to or "" if c.isascii() and c.isdigit())
+    to = _digits(notification.to or "")
     return not to or to == target.recipient
+
+
+def _digits(text: str) -> str:
+    return "".join(c for c in text if c.isascii() and c.isdigit())
 
 
 def _doubt(notification: Notification, target: Target) -> str:
@@ -173,7 +200,7 @@ def _without_message(notification: Notification) -> _Judgement:
 def replay(
     sessions: Sessions, postback_id: int, *, actor: str, zone: ZoneInfo, now: datetime
 ) -> Outcome:
-    """Judge a kept postback anew from its bytes: the message may be known by now.
+    """Judge a postback anew that told no message yet: its message may be known by now.
 
     Raises:
         LookupError: no such postback.
@@ -183,9 +210,9 @@ def replay(
         row = postbacks.by_id(session, postback_id)
         if row is None:
             raise LookupError(f"there is no postback {postback_id}")
-        kept = postbacks.body(session, row.body_id)
-        found = parse_postback(document_of(kept.body, kept.content_type), zone=zone)
-        notification = found[row.position]
+        if row.message_id is not None and row.outcome != Outcome.QUARANTINED:
+            return Outcome(row.outcome)  # told its message already; the fold is not run twice
+        notification = _read_again(postbacks.body(session, row.body_id), row.position, zone)
         postbacks.lock_keys(session, _keys([notification]))
         judgement = _judge(session, notification, row.received_at, now)
         postbacks.judge(session, row.id, judgement.outcome, judgement.reason, judgement.message_id)

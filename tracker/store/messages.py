@@ -187,8 +187,9 @@ def _conditions(wanted: MessageFilter) -> list[ColumnElement[bool]]:
     if wanted.status:
         conditions.append(Message.status.in_(wanted.status))
     if wanted.code is not None:
-        told = and_(Postback.message_id == Message.id, Postback.code == wanted.code)
-        conditions.append(or_(Message.error_code == wanted.code, exists().where(told)))
+        code = wanted.code.upper()
+        told = and_(Postback.message_id == Message.id, Postback.code == code)
+        conditions.append(or_(Message.error_code == code, exists().where(told)))
     if wanted.created_from is not None:
         conditions.append(Message.created_at >= wanted.created_from)
     if wanted.created_to is not None:

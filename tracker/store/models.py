@@ -118,7 +118,7 @@ class PostbackBody(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     digest: Mapped[bytes] = mapped_column(unique=True)  # SHA-256 of content type and bytes
     received_at: Mapped[datetime]
-    content_type: Mapped[str | None] = mapped_column(String(256))
+    content_type: Mapped[str | None]  # whole: the bytes cannot be read again without it
     body: Mapped[bytes]
 
 

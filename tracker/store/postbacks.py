@@ -67,7 +67,7 @@ def keep_body(session: Session, body: bytes, content_type: str | None, now: date
     """Store the bytes of one request, once however often they come, and return their id."""
     digest = hashlib.sha256((content_type or "").encode() + b"\0" + body).digest()
     statement = _insert(session, PostbackBody).values(
-        digest=digest, received_at=now, content_type=content_type and content_type[:256], body=body
+        digest=digest, received_at=now, content_type=content_type, body=body
     )
     statement = statement.on_conflict_do_update(index_elements=["digest"], set_={"digest": digest})
     return int(session.execute(statement.returning(PostbackBody.id)).scalar_one())
@@ -162,6 +162,11 @@ def target_of_pass(session: Session, custom_pass_id: str) -> list[Target]:
     return _targets(session, select(Message).where(Message.custom_pass_id == custom_pass_id))
 
 
+def target_of_number(session: Session, number: str) -> list[Target]:
+    """Return the messages to this number, the newest first."""
+    return _targets(session, select(Message).where(Message.recipient == number))
+
+
 def apply(session: Session, target: Target, delivery: Delivery, now: datetime) -> None:
     """Write the folded state back to the locked message."""
     values = {name: getattr(delivery, name) for name in _DELIVERY}
@@ -247,7 +252,7 @@ def search(
     statement = _select().order_by(Postback.id.desc()).limit(limit + 1)
     conditions = {
         Postback.outcome: wanted.outcome,
-        Postback.code: wanted.code,
+        Postback.code: wanted.code and wanted.code.upper(),
         Postback.kind: wanted.kind,
         Postback.tracking_key: wanted.tracking_id and tracking_key(wanted.tracking_id),
         Postback.message_id: wanted.message_id,
