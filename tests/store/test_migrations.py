@@ -45,7 +45,7 @@ def test_sqlite_is_set_up_for_durability(sqlite_url: str) -> None:
         }
     db.engine_of(sessions).dispose()
     assert found == {
-        "journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 10_000,
+        "journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 3_000,
     }  # fmt: skip
 
 

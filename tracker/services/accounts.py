@@ -60,11 +60,14 @@ def log_in(sessions: Sessions, username: str, password: str, now: datetime) -> U
         LoginRefusedError: wrong name, wrong password or disabled.
         LoginLockedError: five wrong passwords in a row; five minutes' wait.
     """
+    with sessions() as session:
+        known = accounts.user_named(session, username)
+    # Outside of any transaction: it takes a while by design, and a writer may not wait for it.
+    is_right = _is_password(known, password)
     with sessions.begin() as session:
         user = accounts.locked_user(session, username)
         if user is not None and user.locked_until is not None and user.locked_until > now:
             raise LoginLockedError(user.locked_until)
-        is_right = _is_password(user, password)
         if user is not None and is_right and not user.is_disabled:
             user.failed_logins, user.locked_until, user.last_login_at = 0, None, now
             return accounts.user_row(user)

@@ -36,6 +36,11 @@ def locked_user(session: Session, username: str) -> User | None:
     return session.scalar(select(User).where(User.username == username).with_for_update())
 
 
+def user_named(session: Session, username: str) -> User | None:
+    """Return the row of a user as it is now."""
+    return session.scalar(select(User).where(User.username == username))
+
+
 def has_users(session: Session) -> bool:
     """Say whether anybody can log in at all."""
     return bool(session.scalar(select(exists(select(User.id)))))

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, SessionTransaction, SessionTransactionOrigin
 
 Sessions = sessionmaker[Session]
 
-BUSY_TIMEOUT_SECONDS: Final = 10  # how long a writer waits for another on SQLite
+BUSY_TIMEOUT_SECONDS: Final = 3  # how long a writer waits on SQLite; the gateway waits 10
 CONNECT_TIMEOUT_SECONDS: Final = 5
 POOL_SIZE: Final = 16  # as many as the web part has threads
 
@@ -45,9 +45,9 @@ def engine_of(sessions: Sessions) -> Engine:
 
 
 def is_reachable(sessions: Sessions) -> bool:
-    """Say whether the database answers now."""
+    """Say whether the database answers now, and lets somebody write."""
     try:
-        with sessions() as session:
+        with sessions.begin() as session:
             session.execute(text("SELECT 1"))
     except DBAPIError:
         return False
