@@ -19,6 +19,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from tracker.domain.message import PassMessage
 from tracker.protocol.codes import ErrorClass, error_class
@@ -102,7 +103,7 @@ class Gateway:
                 )
                 with response:
                     return _read(response, deadline)
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
             return _failure(error)
 
     def probe(self) -> str | None:
@@ -141,7 +142,8 @@ def to_request(message: PassMessage, api_key: str) -> PassRequest:
 
 def _read(response: requests.Response, deadline: float) -> Answer:
     body = b""
-    for chunk in response.iter_content(8192):
+    # Whatever is there: a whole block would be waited for past the deadline, byte by byte.
+    while chunk := response.raw.read1(8192, decode_content=True):
         body += chunk
         if len(body) > MAX_ANSWER_BYTES:
             return Unknown("the answer was larger than any real one", _text(body, response))
@@ -221,9 +223,9 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
 
 
-def _failure(error: requests.RequestException) -> Answer:
+def _failure(error: Exception) -> Answer:
     if not _wire.has_begun:
         return NotSent("no connection to the gateway")
-    if isinstance(error, requests.exceptions.ReadTimeout):
+    if isinstance(error, requests.exceptions.ReadTimeout | ReadTimeoutError):
         return Unknown("no answer in time")
     return Unknown("the connection broke before the answer was complete")

@@ -38,6 +38,19 @@ def test_what_is_no_number_is_refused(text: str) -> None:
     assert "to" in wrong(to=text)
 
 
+def test_the_zero_for_callers_at_home_is_left_out() -> None:
+    assert check(a_request(to="+44 (0)7700 900123")).message.to == "447700900123"
+
+
+@pytest.mark.parametrize("name", ["to", "from"])
+def test_a_number_that_went_through_a_float_is_refused(name: str) -> None:
+    assert name in wrong(**{name: 1.6505550001e10})
+
+
+def test_a_time_beyond_the_calendar_is_refused() -> None:
+    assert "send_at" in wrong(send_at="9999-12-31T23:59:59-14:00")
+
+
 def test_a_number_that_no_plan_has_is_a_warning() -> None:
     assert "numbering plan" in warned(check(a_request(to="16501234123")))["to"]
     assert "to" not in warned(check(a_request(to="16502530000")))
@@ -79,7 +92,7 @@ def test_pass_fields_are_taken_in_any_case() -> None:
     [
         ("90", "180", True), ("-90.0", "-180.0", True), ("42.347888", "-71.087903", True),
         ("90.0001", "0", False), ("0", "180.1", False), ("1e1", "0", False), ("nan", "0", False),
-        ("42,3", "0", False), ("", "0", False), ("0", "", False),
+        ("42,3", "0", False), ("٤٢", "0", False), ("", "0", False), ("0", "", False),
     ],
 )  # fmt: skip
 def test_relevance_takes_both_coordinates_in_range(

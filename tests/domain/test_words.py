@@ -1,7 +1,7 @@
 """Status words, reasons, numbers and delays."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -16,6 +16,8 @@ from tracker.protocol.codes import ERROR_CODES, ErrorClass
 class Facts:
     status: Status
     attempts: int = 0
+    send_at: datetime | None = None
+    due_at: datetime = datetime(2026, 11, 27, 18, 0, tzinfo=UTC)
     sent_as: str | None = None
     handset: str | None = None
     status_details: str | None = None
@@ -48,7 +50,8 @@ def test_every_status_has_a_label_and_one_sentence(status: Status) -> None:
         ),
         (Facts(Status.REFUSED, error_code="X1"), "nobody documented"),
         (Facts(Status.REJECTED, status_details="Recipient blocked."), ": Recipient blocked."),
-        (Facts(Status.QUEUED, attempts=1), "could not be reached"),
+        (Facts(Status.QUEUED, attempts=1), "18:00:00 UTC; the gateway could not be reached"),
+        (Facts(Status.QUEUED, send_at=datetime(2026, 11, 27, tzinfo=UTC)), "to be sent at 2026"),
         (Facts(Status.QUEUED, attempts=1, error_code="E503"), "E503"),
     ],
 )

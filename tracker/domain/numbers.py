@@ -10,6 +10,8 @@ import phonenumbers
 
 WIRE: Final = re.compile(r"[1-9][0-9]{6,14}")
 EXPECTED: Final = "7 to 15 digits with the country code first, such as +1 650-123-4123"
+# Printed for callers at home, `+44 (0)7700 900123`; not part of the number from abroad.
+_TRUNK_ZERO: Final = re.compile(r"(?<=[0-9])\s*\(0\)")
 _PUNCTUATION: Final = re.compile(r"[\s.\-‐‑‒–()\[\]/\u00a0\u202a-\u202e\u2066-\u2069]+")  # noqa: RUF001
 
 
@@ -18,6 +20,7 @@ def clean(text: str) -> str | None:
 
     Blanks, dots, dashes, brackets and one leading `+` or `00` are forgiven.
     """
+    text = _TRUNK_ZERO.sub("", text)
     digits = _PUNCTUATION.sub("", text)
     digits = digits.removeprefix("+") if digits.startswith("+") else digits.removeprefix("00")
     return digits if WIRE.fullmatch(digits) else None

@@ -1,5 +1,6 @@
 """One plain sentence that explains a status to a person."""
 
+from datetime import datetime
 from typing import Protocol
 
 from tracker.protocol.codes import error_meaning
@@ -14,6 +15,10 @@ class Explained(Protocol):
     def status(self) -> Status: ...  # noqa: D102
     @property
     def attempts(self) -> int: ...  # noqa: D102
+    @property
+    def send_at(self) -> datetime | None: ...  # noqa: D102
+    @property
+    def due_at(self) -> datetime: ...  # noqa: D102
     @property
     def sent_as(self) -> str | None: ...  # noqa: D102
     @property
@@ -65,10 +70,13 @@ _FAILED = {
 
 
 def _queued(message: Explained) -> str:
+    due = f"{message.due_at:%Y-%m-%d %H:%M:%S} UTC"
     if message.attempts and message.error_code:
-        return f"It waits for the next try; the last one was refused: {_error(message)}"
+        return f"It waits for the next try at {due}; the last one was refused: {_error(message)}"
     if message.attempts:
-        return "It waits for the next try; the gateway could not be reached."
+        return f"It waits for the next try at {due}; the gateway could not be reached."
+    if message.send_at:
+        return f"It is to be sent at {due}."
     return "It waits for its turn to be sent."
 
 
@@ -83,7 +91,8 @@ def _delivered(message: Explained) -> str:
 def _error(message: Explained) -> str:
     code = message.error_code or "no code"
     meaning = error_meaning(code) or "a code nobody documented"
-    said = f" (it says: {message.error_info})" if message.error_info else ""
+    info = message.error_info
+    said = f" (it says: {info})" if info and info.strip(" .") != meaning else ""
     return f"{code}, {meaning}{said}."
 
 

@@ -7,7 +7,7 @@ the gateway's documents name none, a bound of our own.
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from tracker.protocol.characters import first_illegal
@@ -31,7 +31,7 @@ MAX_DDM_MINUTES: Final = 99_999
 SLOTS: Final = range(1, 11)
 
 _DATA_NAME: Final = re.compile(r"(?!xml)[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.IGNORECASE)
-_DEGREES: Final = re.compile(r"[+-]?\d{1,3}(\.\d{1,15})?")
+_DEGREES: Final = re.compile(r"[+-]?[0-9]{1,3}(\.[0-9]{1,15})?")
 
 
 def check(request: Mapping[str, object], *, default_from: str | None = None) -> Checked:
@@ -112,6 +112,13 @@ class _Reader:
             return text or None
         return None
 
+    def digits(self, name: str, limit: int) -> str | None:
+        """Take a number that is a name, not a quantity: as a float it has lost its digits."""
+        if isinstance(self.source.get(name), float):
+            self.problem(name, self.source[name], "must be text or a whole number")
+            return None
+        return self.text(name, limit)
+
     def child(self, name: str) -> "_Reader | None":
         value = self.source.get(name)
         if value is None:
@@ -123,7 +130,7 @@ class _Reader:
 
 
 def _recipient(reader: _Reader) -> str:
-    text = reader.text("to", 64)
+    text = reader.digits("to", 64)
     if text is None:
         return reader.need("to")
     number = numbers.clean(text)
@@ -136,7 +143,7 @@ def _recipient(reader: _Reader) -> str:
 
 
 def _sender(reader: _Reader, default: str | None) -> str:
-    text = reader.text("from", 32)
+    text = reader.digits("from", 32)
     if text is None:
         if default is None:
             reader.need("from")
@@ -269,11 +276,13 @@ def _send_at(reader: _Reader) -> datetime | None:
     text = reader.text("send_at", 64)
     if text is None:
         return None
+    moment: datetime | None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        moment = moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
         moment = None
-    if moment is None or moment.tzinfo is None:
+    if moment is None:
         reader.problem(
             "send_at", text, "must be a time with its zone, such as 2026-11-27T18:00:00+01:00"
         )

@@ -94,8 +94,8 @@ def postback_object(row: PostbackRow) -> Json:
         "id": row.id,
         "received_at": iso(row.received_at),
         "outcome": row.outcome,
-        "outcome_reason": row.outcome_reason,
+        "outcome_reason": " ".join([row.outcome_reason, *row.remarks]),
         "message_id": str(row.message_public_id) if row.message_public_id else None,
         "repeats": row.repeats,
     }
-    return {**row.fields, **ours, **({"remarks": row.remarks} if row.remarks else {})}
+    return {**row.fields, **ours}

@@ -4,13 +4,15 @@ Each step has its own short transaction, and none is open during the call. A pro
 anywhere leaves a state from which nobody sends twice.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from tracker.domain.failures import reconnect_delay, retry_delay
@@ -23,6 +25,9 @@ from tracker.store.db import Sessions
 from tracker.store.outbox import CallReport, Claim
 
 from . import receive
+
+Clock = Callable[[], datetime]
+RECORD_PAUSES_SECONDS: Final = (0.2, 0.5, 1, 2, 4, 8, 8, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,18 @@ def call(
     if message is None:
         return Sent(claimed.public_id, None, None)
     answer = gateway.send(message)
+    return _record_patiently(sessions, claimed, answer, zone=zone, clock=clock)
+
+
+def _record_patiently(
+    sessions: Sessions, claimed: Claim, answer: Answer, *, zone: ZoneInfo, clock: Clock
+) -> Sent:
+    """Record an answer, through an outage that ends soon: nobody will give it a second time."""
+    for pause in RECORD_PAUSES_SECONDS:
+        try:
+            return record(sessions, claimed, answer, zone=zone, now=clock())
+        except OperationalError:
+            time.sleep(pause)
     return record(sessions, claimed, answer, zone=zone, now=clock())
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from tracker.domain.message import Checked, Problem
 from tracker.domain.validation import check
 from tracker.protocol.passdata import PASS_FIELDS
-from tracker.protocol.request import PassRequest, from_xml
+from tracker.protocol.request import PassRequest, RequestFormatError, from_xml
 from tracker.store import outbox
 from tracker.store.db import Sessions
 
@@ -86,14 +86,17 @@ def _first(session: Session, repeat: Repeat, digest: bytes) -> UUID | None:
 
 
 def from_document(text: str) -> dict[str, object]:
-    """Read a sendPassInMMS document as a request to send; its action and key are ignored.
+    """Read a sendPassInMMS document as a request to send; its key is ignored.
 
     What the gateway ignores in PASSDATA is left out here too (PROTOCOL 2.3).
 
     Raises:
-        RequestFormatError: not a REQUEST document.
+        RequestFormatError: not a REQUEST document, or one with another ACTION.
     """
-    return from_request(from_xml(text))
+    document = from_xml(text)
+    if (document.action or "").lower() != "sendpassinmms":
+        raise RequestFormatError(f"its ACTION is {document.action or 'missing'}")
+    return from_request(document)
 
 
 def from_request(document: PassRequest) -> dict[str, object]:
