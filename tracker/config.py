@@ -93,7 +93,7 @@ def kept_secret(path: Path, make: Callable[[], str] = lambda: secrets.token_urls
     Two processes that start together agree on one: a complete file is linked into place, and
     the link of the second fails.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
         draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -158,7 +158,7 @@ def _database_url(text: str) -> str:
 
 def _http_url(text: str) -> str:
     parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise ValueError("not a URL that begins with http:// or https:// and names a host")
     return text
 
@@ -185,7 +185,8 @@ def _tokens(text: str) -> tuple[str, ...]:
 
 
 def _timeout(text: str) -> float:
-    seconds = float(text) if text.replace(".", "", 1).isdecimal() else -1.0
+    is_number = text.isascii() and text.replace(".", "", 1).isdecimal()
+    seconds = float(text) if is_number else -1.0
     if not 0.1 <= seconds <= 45:
         raise ValueError(f"{text!r} is not a number of seconds from 0.1 to 45 (a lease lasts 60)")
     return seconds

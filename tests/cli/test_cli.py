@@ -88,7 +88,8 @@ def test_the_version_is_the_package_s(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments", [["fly"], ["send", "--colour"], ["send", "1", "--wait", "x"], ["show"],
-                  ["send"], ["send", "1", "--pass", "novalue"], ["postback", "/none"],
+                  ["send"], ["send", "1", "--pass", "novalue"],
+                  ["send", "1", "--pass", "A=1", "--pass", "a=2"], ["postback", "/none"],
                   ["web", "--port", "0"], ["user", "add", "x", "--role", "king"]]
 )  # fmt: skip
 def test_misuse_is_exit_2(sqlite_tracker: Shell, arguments: list[str]) -> None:
@@ -209,8 +210,9 @@ def test_a_document_may_declare_another_encoding(sqlite_tracker: Shell) -> None:
         b"", b"hello", DOCUMENT[:50].encode(), b"<!DOCTYPE REQUEST>" + DOCUMENT.encode(),
         DOCUMENT.replace("45633", "a & b").encode(), b"<RESPONSE/>", b" " * (2 * 1024 * 1024),
         DOCUMENT.replace("<MMSID>45633</MMSID>", "").encode(),
+        DOCUMENT.replace("sendPassInMMS", "sendSMS").encode(),
     ],
-    ids=["empty", "text", "cut", "doctype", "ampersand", "other", "huge", "no mms id"],
+    ids=["empty", "text", "cut", "doctype", "ampersand", "other", "huge", "no mms id", "action"],
 )  # fmt: skip
 def test_a_document_that_cannot_be_sent_is_exit_1(sqlite_tracker: Shell, body: bytes) -> None:
     done = sqlite_tracker("send", "--xml", "-", stdin=body)

@@ -179,6 +179,8 @@ def test_a_second_one_on_the_same_port_is_one_line(tracker: Up) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_whatever_ends_it_ends_everything(tmp_path: Path, number: signal.Signals) -> None:
     with up(tmp_path) as started:
+        for path in [tmp_path / "instance", *(tmp_path / "instance").iterdir()]:
+            assert path.stat().st_mode & 0o077 == 0, path  # numbers and hashes are in there
         family = psutil.Process(started.process.pid).children(recursive=True)
         assert len(family) >= 4  # web and its worker, sender, sandbox
         os.kill(started.process.pid, number)

@@ -42,7 +42,8 @@ def ready(settings: Settings) -> store.Sessions:
     sessions = store.connect(settings.database_url)
     engine = store.engine_of(sessions)
     if path := sqlite_path(engine.url):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)  # numbers and hashes are in it; SQLite's other files follow suit
     try:
         schema.upgrade(engine)
     except CommandError as error:

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
+from pathlib import Path
 from typing import Literal
 
 import click
 from sqlalchemy import func, select
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from tracker.config import KNOWN, PREFIX, Settings
+from tracker.config import KNOWN, PREFIX, Settings, sqlite_path
 from tracker.gateway import Gateway
 from tracker.services import accounts
 from tracker.store import db, schema
@@ -66,8 +68,15 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         detail = f"a postback token is shorter than {SHORT_TOKEN} characters; it is the only lock"
         yield Finding("note", "token", detail)
     for path in (settings.state_dir / "secret_key", settings.state_dir / "postback_token"):
-        if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        if _is_open_to_others(path):
             yield Finding("wrong", "secrets", f"others may read {path}; chmod 600")
+    database = sqlite_path(make_url(settings.database_url))
+    if database and _is_open_to_others(database):
+        yield Finding("note", "database", f"others may read {database}; chmod 600")
+
+
+def _is_open_to_others(path: Path) -> bool:
+    return path.exists() and bool(stat.S_IMODE(path.stat().st_mode) & 0o077)
 
 
 def _database(settings: Settings) -> Iterator[Finding]:

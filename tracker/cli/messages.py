@@ -123,8 +123,8 @@ def _request(to: str | None, options: dict[str, object]) -> dict[str, object]:
         "custom_subject": options["subject"],
         "custom_text": [{"slide": slide, "value": text} for slide, text in _pairs(slides)],
         "ddm": {"text": ddm_text} if ddm_text else None,
-        "data": dict(_pairs(options["data"])),
-        "pass_data": dict(_pairs(options["pass_data"])),
+        "data": _named(options["data"], "--data"),
+        "pass_data": _named(options["pass_data"], "--pass"),
         "send_at": options["send_at"],
     }
     return {name: value for name, value in request.items() if value}
@@ -133,6 +133,14 @@ def _request(to: str | None, options: dict[str, object]) -> dict[str, object]:
 def _pairs(value: object) -> Sequence[tuple[str, str]]:
     assert isinstance(value, tuple)  # noqa: S101  # click makes tuples of repeatable options
     return value
+
+
+def _named(value: object, option: str) -> dict[str, str]:
+    pairs = _pairs(value)
+    names = [name.upper() for name, _ in pairs]
+    if len(set(names)) < len(names):
+        raise click.UsageError(f"{option} names a field twice.")
+    return dict(pairs)
 
 
 def _document(xml: BinaryIO, to: str | None, options: dict[str, object]) -> dict[str, object]:
@@ -222,7 +230,7 @@ def _conclusion(row: MessageRow) -> str:
             f"{(row.finished_at - row.created_at).total_seconds():.1f} s after it was queued"
         )
     line = f"{', '.join(parts)}. {plain(status_reason(row))}"
-    if row.status is Status.QUEUED:
+    if row.status is Status.QUEUED and row.due_at <= now():
         line += " Is a sender running? (`tracker up`, or `tracker sender`)"
     return line
 

@@ -180,7 +180,7 @@ def _recipient_facts(row: MessageRow, carrier: str | None) -> list[Fact]:
         Fact("Carrier", named or "Not known yet"),
         Fact("Operator id", row.operator_id or ""),
         Fact("Sent as", SENT_AS.get(row.sent_as or "", row.sent_as or "Not known yet")),
-        Fact("Discovery message", (row.ddm_status or "None").capitalize()),
+        Fact("Discovery message", (row.ddm_status or "no word of one").capitalize()),
     )
 
 
