@@ -23,6 +23,7 @@ def test_an_empty_environment_is_enough() -> None:
         ("TRACKER_DATABASE_URL", "sqlite://"),
         ("TRACKER_GATEWAY_URL", "gateway.example"),
         ("TRACKER_GATEWAY_URL", "ftp://gateway.example/"),
+        ("TRACKER_GATEWAY_URL", "http://gateway.example:99999/"),
         ("TRACKER_GATEWAY_API_KEY", "a\x07b"),
         ("TRACKER_GATEWAY_TIMEOUT_SECONDS", "0"),
         ("TRACKER_GATEWAY_TIMEOUT_SECONDS", "60"),

@@ -1,8 +1,10 @@
 """Claim, call, record: whatever dies where, nobody is sent to twice."""
 
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import chain
 
 import pytest
@@ -10,10 +12,12 @@ from builders import accepted, queued, reloaded
 
 from tracker.config import DEFAULT_ZONE
 from tracker.domain.status import Status
-from tracker.gateway import Accepted, Answer, NotSent, Refused, Unknown
+from tracker.gateway import Accepted, Answer, Gateway, NotSent, Refused, Unknown
 from tracker.protocol.codes import error_class
+from tracker.sandbox.options import SandboxOptions
+from tracker.sandbox.server import running
 from tracker.services import send
-from tracker.store import messages, outbox
+from tracker.store import db, messages, outbox
 from tracker.store.db import Sessions
 
 TAKEN = Accepted("TU1TXzEyMzQ2", "60856", "<RESPONSE>...</RESPONSE>")
@@ -136,11 +140,30 @@ def test_the_gateway_may_give_one_tracking_id_twice(sessions: Sessions) -> None:
     assert {reloaded(sessions, i).status for i in (first, second)} == {Status.ACCEPTED}
 
 
-def test_what_was_claimed_and_not_begun_is_given_back(sessions: Sessions, later: datetime) -> None:
+def test_an_answer_is_recorded_through_an_outage_that_ends(sqlite_url: str) -> None:
+    """Somebody else holds SQLite's writer for longer than anybody waits for it."""
+    sessions = db.connect(sqlite_url)
     public_id = queued(sessions)
-    send.release(sessions, send.claim(sessions, 10, later), later)
-    assert reloaded(sessions, public_id).status is Status.QUEUED
-    assert len(send.claim(sessions, 10, later)) == 1
+    now = datetime.now(UTC)
+    (claimed,) = send.claim(sessions, 1, now)
+
+    def hold() -> None:
+        while reloaded(sessions, public_id).attempts == 0:  # until the call is under way
+            time.sleep(0.01)
+        with sessions.begin():
+            time.sleep(db.BUSY_TIMEOUT_SECONDS + 1.5)
+
+    with (
+        running(SandboxOptions(answer_delay_seconds=1.0)) as started,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        held = pool.submit(hold)
+        gateway = Gateway(started.gateway_url, SandboxOptions().api_key, 5)
+        clock = partial(datetime.now, UTC)
+        done = send.call(sessions, gateway, claimed, zone=DEFAULT_ZONE, clock=clock)
+        held.result()
+    assert (done.status, len(started.calls)) == (Status.ACCEPTED, 1)
+    db.engine_of(sessions).dispose()
 
 
 def test_racing_senders_never_claim_the_same_message(sessions: Sessions, later: datetime) -> None:

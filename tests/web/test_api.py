@@ -149,7 +149,7 @@ def test_filters_find_by_each_key(api: Api, session_factory: Sessions, now: date
         {"status": "delivered"}, {"status": "delivered,sent"}, {"to": "+1 202 555 0111"},
         {"tracking_id": "WANTED=="}, {"reference": "r 1"}, {"custom_pass_id": "p1"},
         {"campaign_ref": "77"}, {"mms_id": "1"}, {"spid": "0000001"}, {"handset": "h1"},
-        {"code": "N102"},
+        {"code": "N102"}, {"code": "n102"},
         {"created_from": (now - hour).isoformat(), "status": "delivered"},
         {"created_to": (now + hour).isoformat(), "status": "delivered"},
     ):  # fmt: skip
@@ -222,7 +222,7 @@ def test_postbacks_are_filtered_and_paged(api: Api, session_factory: Sessions) -
         return [item["code"] for item in api.get("/postbacks", **query).json["items"]]
 
     assert codes(outcome="unmatched") == ["N102"]
-    assert codes(code="N333") == ["N333"]
+    assert codes(code="N333") == codes(code="n333") == ["N333"]
     assert codes(kind="unknown") == ["N333"]
     assert codes(tracking_id="TU1TXzEyMzQ2=") == ["N333", "N102", "N101"]
     assert codes(message_id=str(public_id)) == ["N333", "N102", "N101"]
@@ -241,6 +241,14 @@ def test_a_quarantined_postback_is_listed_with_its_reason(api: Api) -> None:
     assert item["outcome_reason"]
     assert item["message_id"] is None
     is_problem(api.post(f"/postbacks/{item['id']}/replay"), 409)
+
+
+def test_a_repair_is_said_in_the_reason_and_adds_no_field(api: Api) -> None:
+    body = a_postback("N333", STATUSDETAILS="a & b")
+    api.client.post(f"/postbacks/{POSTBACK_TOKEN}", data=body)
+    (item,) = api.get("/postbacks").json["items"]
+    assert "bare &" in item["outcome_reason"]
+    assert "remarks" not in item
 
 
 def test_a_shelved_postback_can_be_replayed(api: Api) -> None:

@@ -46,13 +46,6 @@ def claim(sessions: Sessions, limit: int, now: datetime) -> list[Claim]:
         return outbox.claim(session, limit, now)
 
 
-def release(sessions: Sessions, claims: list[Claim], now: datetime) -> None:
-    """Give back what was claimed and not begun, so that a stop delays nothing."""
-    with sessions.begin() as session:
-        for one in claims:
-            outbox.release(session, one, now)
-
-
 def begin(sessions: Sessions, claimed: Claim, now: datetime) -> PassMessage | None:
     """Commit that the call is about to be made; None when the claim is lost."""
     with sessions.begin() as session:

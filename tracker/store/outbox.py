@@ -106,11 +106,6 @@ def claim(session: Session, limit: int, now: datetime) -> list[Claim]:
     return claims
 
 
-def release(session: Session, claim: Claim, now: datetime) -> None:
-    """Give a message back that no call was begun for."""
-    _settle(session, claim, now, {"status": Status.QUEUED}, unless_called=True)
-
-
 def begin_call(session: Session, claim: Claim, now: datetime) -> bool:
     """Write down that the call is about to be made; False when the lease is lost."""
     held = (
@@ -180,8 +175,6 @@ def _settle(
     claim: Claim,
     now: datetime,
     values: Mapping[str, Any],
-    *,
-    unless_called: bool = False,
 ) -> bool:
     statement = (
         update(Message)
@@ -194,6 +187,4 @@ def _settle(
         .returning(Message.id)
         .execution_options(synchronize_session=False)
     )
-    if unless_called:
-        statement = statement.where(~exists().where(SendAttempt.claim_id == Message.claim_id))
     return session.scalar(statement) is not None

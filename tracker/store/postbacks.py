@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Insert, Select, func, select, text, update
+from sqlalchemy import Insert, Select, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -263,11 +263,6 @@ def search(
     found = _rows(session, statement)
     more = len(found) > limit
     return Page(found[:limit], str(found[limit - 1].id) if more else None)
-
-
-def last_received_at(session: Session) -> datetime | None:
-    """Return when the newest postback came."""
-    return session.scalar(select(func.max(Postback.received_at)))
 
 
 def _insert(session: Session, table: type[Any]) -> Any:  # noqa: ANN401  # two dialects, one shape
