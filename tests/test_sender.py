@@ -94,6 +94,7 @@ def test_no_gateway_leaves_the_message_queued_for_later(sessions: Sessions) -> N
     a_sender(sessions, "http://127.0.0.1:1/").drain()
     row = reloaded(sessions, public_id)
     assert row.status is Status.QUEUED
+    assert row.due_at
     assert row.due_at > row.created_at
 
 

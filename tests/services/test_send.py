@@ -81,7 +81,7 @@ def test_a_transient_refusal_is_asked_again_later_and_not_for_ever(
     while reloaded(sessions, public_id).status is Status.QUEUED:
         if tries:
             assert send.claim(sessions, 10, later) == []
-        later = max(later, reloaded(sessions, public_id).due_at)
+        later = max(later, reloaded(sessions, public_id).due_at or later)
         sent(sessions, refused("E503"), later)
         tries += 1
     assert tries == 5

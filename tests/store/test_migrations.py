@@ -9,11 +9,12 @@ import pytest
 from sqlalchemy import event, inspect, text
 from sqlalchemy.orm import Session
 
-from tracker.store import db, messages, outbox, postbacks, schema
+from tracker.store import db, ingest, messages, outbox, postbacks, schema
 from tracker.store.base import UtcDateTime
 from tracker.store.db import Sessions
 from tracker.store.messages import MessageFilter
 from tracker.store.models import Message
+from tracker.store.postbacks import PostbackFilter
 
 
 def test_up_down_up_and_no_difference(sessions: Sessions) -> None:
@@ -83,9 +84,14 @@ def plans_of(sessions: Sessions, ask: Callable[[Session], object]) -> list[str]:
     [
         (lambda s: outbox.claim(s, 5, datetime.now(UTC)), "ix_messages_outbox"),
         (lambda s: outbox.expire_leases(s, datetime.now(UTC)), "ix_messages_outbox"),
-        (lambda s: postbacks.targets(s, "x"), "ix_messages_tracking_key"),
-        (lambda s: postbacks.target_of_sms(s, "x"), "ix_postbacks_sms_key"),
-        (lambda s: postbacks.target_of_pass(s, "x"), "ix_messages_custom_pass_id"),
+        (lambda s: ingest.known(s, [], ["x"]), "ix_messages_tracking_key"),
+        (lambda s: ingest.known(s, [b"x"], []), "(fingerprint"),
+        (
+            lambda s: postbacks.search(s, PostbackFilter(outcome="unmatched"), limit=5),
+            "ix_postbacks_not_applied",
+        ),
+        (lambda s: ingest.targets_of_sms(s, "x"), "ix_postbacks_sms_key"),
+        (lambda s: ingest.targets_of_pass(s, "x"), "ix_messages_custom_pass_id"),
         (lambda s: postbacks.waiting_for(s, "x"), "ix_postbacks_tracking_key"),
         (lambda s: postbacks.of_message(s, 1), "ix_postbacks_message_id"),
         (lambda s: messages.attempts(s, 1), "ix_send_attempts_message_id"),

@@ -230,7 +230,7 @@ def _conclusion(row: MessageRow) -> str:
             f"{(row.finished_at - row.created_at).total_seconds():.1f} s after it was queued"
         )
     line = f"{', '.join(parts)}. {plain(status_reason(row))}"
-    if row.status is Status.QUEUED and row.due_at <= now():
+    if row.status is Status.QUEUED and row.due_at and row.due_at <= now():
         line += " Is a sender running? (`tracker up`, or `tracker sender`)"
     return line
 

@@ -18,7 +18,7 @@ class Explained(Protocol):
     @property
     def send_at(self) -> datetime | None: ...  # noqa: D102
     @property
-    def due_at(self) -> datetime: ...  # noqa: D102
+    def due_at(self) -> datetime | None: ...  # noqa: D102
     @property
     def sent_as(self) -> str | None: ...  # noqa: D102
     @property

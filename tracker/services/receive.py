@@ -1,36 +1,95 @@
-"""Keep a postback and let it tell its message what became of it: one transaction.
+"""Keep postbacks and let them tell their messages what became of them.
 
-A body that came through here is in the journal when `record` returns, whatever it holds; only what
-is no postback at all raises.
+`ingest` is behind every entrance: the endpoint, the command line, the spool. A batch is one
+transaction; what is in the journal when it returns stays there, whatever it holds. Only what is no
+postback at all is refused, by `read`.
 """
 
-from dataclasses import dataclass
+import hashlib
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 from zoneinfo import ZoneInfo
 
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from tracker.domain.fold import Outcome, fold, noted_reason, told_status
 from tracker.protocol.notification import Kind, Notification
 from tracker.protocol.postback import UnreadablePostbackError, parse_postback
-from tracker.protocol.tracking import tracking_key
+from tracker.protocol.tracking import MAX_KEY, tracking_key
 from tracker.protocol.transport import document_of
 from tracker.store import accounts, postbacks
+from tracker.store import ingest as store
 from tracker.store.db import Sessions
-from tracker.store.postbacks import Entry, Target
+from tracker.store.ingest import Changes, Known, Target
 from tracker.store.rows import BodyRow
 
-_DELIVERIES = frozenset({Kind.MMS, Kind.SMS, Kind.DDM})
+from . import effects
+
+MAX_BATCH: Final = 256
+BODIES_AT_ONCE: Final = 100  # of at most 1 MiB each
+RETRIES: Final = 3  # of a batch that lost against another one
+_LOST_AGAINST_ANOTHER: Final = frozenset({"40001", "40P01"})  # serialisation failure, deadlock
+_DELIVERIES: Final = frozenset({Kind.MMS, Kind.SMS, Kind.DDM})
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of a request; without a notification nothing could be read out of the body."""
+
+    fingerprint: bytes
+    position: int
+    notification: Notification | None
+    defect: str = ""
+
+    @property
+    def key(self) -> str | None:
+        """What its message is known by."""
+        key = self.notification.tracking_key if self.notification else None
+        return key if key and len(key) <= MAX_KEY else None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One postback request, read and not yet judged.
+
+    With `may_wait` False it is kept only when it tells of something known: its source has sent too
+    many unknown tracking ids.
+    """
+
+    body: bytes
+    content_type: str | None
+    received_at: datetime
+    digest: bytes
+    events: tuple[Event, ...]
+    may_wait: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What was done with one event; `is_repeat`: nothing, it was known."""
+    """What was done with one event; a `postback_id` of 0: it was not kept."""
 
     postback_id: int
     is_repeat: bool
     outcome: Outcome | None
     reason: str
+
+
+Result = list[Recorded] | Exception
+
+
+@dataclass(frozen=True, slots=True)
+class _Incoming:
+    """An event on its way in, and where its answer belongs."""
+
+    arrival: Arrival
+    event: Event
+    place: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +99,70 @@ class _Judgement:
     message_id: int | None = None
 
 
+_REPEATED: Final = "Known already; nothing changed."
+_TOO_MANY_UNKNOWN: Final = "Not kept: its source has sent too many unknown tracking ids."
+
+
+def read(body: bytes, content_type: str | None, *, zone: ZoneInfo, now: datetime) -> Arrival:
+    """Read one postback request.
+
+    Raises:
+        NotAPostbackError: nothing to keep; the sender is told 400.
+    """
+    digest = hashlib.sha256((content_type or "").encode() + b"\0" + body).digest()
+    try:
+        found = parse_postback(document_of(body, content_type), zone=zone)
+    except UnreadablePostbackError as error:
+        return _unreadable(body, content_type, digest, str(error), now)
+    events = tuple(
+        Event(hashlib.sha256(n.fingerprint_text.encode()).digest(), position, n)
+        for position, n in enumerate(found)
+    )
+    return Arrival(body, content_type, now, digest, events)
+
+
 def record(
     sessions: Sessions, body: bytes, content_type: str | None, *, zone: ZoneInfo, now: datetime
 ) -> list[Recorded]:
     """Commit one postback request, and return what each event in it did.
 
     Raises:
-        NotAPostbackError: nothing to keep; the sender is told 400.
+        NotAPostbackError: nothing to keep.
+    """
+    return ingest(sessions, [read(body, content_type, zone=zone, now=now)], zone=zone, now=now)[0]
+
+
+def ingest_each(
+    sessions: Sessions, arrivals: Sequence[Arrival], *, zone: ZoneInfo, now: datetime
+) -> list[Result]:
+    """Commit a batch; when that fails for what one of them holds, commit each by itself.
+
+    One that cannot be stored even so is quarantined with its bytes, and an exception stands in its
+    place when that fails too.
+
+    Raises:
+        DBAPIError: the database is away; nothing is known of any of them.
     """
     try:
-        notifications = parse_postback(document_of(body, content_type), zone=zone)
-    except UnreadablePostbackError as error:
-        return [_quarantine(sessions, body, content_type, str(error), now)]
-    with sessions.begin() as session:
-        postbacks.lock_keys(session, _keys(notifications))
-        body_id = postbacks.keep_body(session, body, content_type, now)
-        return [
-            _record_one(session, notification, body_id, position, zone=zone, now=now)
-            for position, notification in enumerate(notifications)
-        ]
+        return list(ingest(sessions, arrivals, zone=zone, now=now))
+    except Exception as error:
+        if not _is_fault_of_a_row(error):
+            raise
+        log.exception("a batch of postbacks failed; each is tried by itself")
+    return [_alone(sessions, arrival, zone, now) for arrival in arrivals]
+
+
+def ingest(
+    sessions: Sessions, arrivals: Sequence[Arrival], *, zone: ZoneInfo, now: datetime
+) -> list[list[Recorded]]:
+    """Commit a batch in one transaction, and return what each event of each request did."""
+    for _ in range(RETRIES - 1):
+        try:
+            return _ingest(sessions, arrivals, zone, now)
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) not in _LOST_AGAINST_ANOTHER:
+                raise
+    return _ingest(sessions, arrivals, zone, now)
 
 
 def match_waiting(session: Session, key: str, *, zone: ZoneInfo, now: datetime) -> None:
@@ -66,106 +170,299 @@ def match_waiting(session: Session, key: str, *, zone: ZoneInfo, now: datetime) 
 
     The caller has stored the key in this transaction and holds its lock.
     """
-    for waiting in postbacks.waiting_for(session, key):
-        kept = postbacks.body(session, waiting.body_id)
-        try:
-            notification = _read_again(kept, waiting.position, zone)
-        except ValueError as error:
-            # The answer of a send is being stored: nothing on the shelf may stand in its way.
-            postbacks.judge(session, waiting.id, Outcome.QUARANTINED, str(error), None)
-            continue
-        judgement = _judge(session, notification, waiting.received_at, now)
-        postbacks.judge(
-            session, waiting.id, judgement.outcome, judgement.reason, judgement.message_id
-        )
+    waiting = postbacks.waiting_for(session, key)
+    if not waiting:
+        return
+    known = store.known(session, [], [key])
+    changes = Changes()
+    for first in range(0, len(waiting), BODIES_AT_ONCE):
+        some = waiting[first : first + BODIES_AT_ONCE]
+        bodies = postbacks.bodies(session, {row.body_id for row in some})
+        for row in some:
+            try:
+                notification = _read_again(bodies[row.body_id], row.position, zone)
+            except ValueError as error:
+                # The answer of a send is being stored: nothing on the shelf may stand in its way.
+                judgement = _Judgement(Outcome.QUARANTINED, str(error))
+            else:
+                judgement = _judge(session, notification, known, row.received_at, changes)
+            _write_down(session, row.id, judgement, now)
+    store.write(session, changes, now)
 
 
-def _read_again(kept: BodyRow, position: int, zone: ZoneInfo) -> Notification:
-    """Read one notification of a kept body; ValueError when a newer reader finds it no more."""
-    found = parse_postback(document_of(kept.body, kept.content_type), zone=zone)
-    if position >= len(found):
-        raise UnreadablePostbackError("Its bytes hold fewer notifications than before.")
-    return found[position]
+def replay(
+    sessions: Sessions, postback_id: int, *, actor: str, zone: ZoneInfo, now: datetime
+) -> Outcome:
+    """Judge a postback anew that told no message yet: its message may be known by now.
 
-
-def _quarantine(
-    sessions: Sessions, body: bytes, content_type: str | None, reason: str, now: datetime
-) -> Recorded:
+    Raises:
+        LookupError: no such postback.
+        UnreadablePostbackError: the bytes are still not readable.
+    """
     with sessions.begin() as session:
-        body_id = postbacks.keep_body(session, body, content_type, now)
-        entry = postbacks.append_unreadable(session, body_id=body_id, reason=reason, now=now)
-    return Recorded(entry.id, entry.is_repeat, Outcome.QUARANTINED, reason)
+        row = postbacks.by_id(session, postback_id)
+        if row is None:
+            raise LookupError(f"there is no postback {postback_id}")
+        outcome = judge_anew(session, postback_id, zone=zone, now=now)
+        detail = f"{row.outcome} -> {outcome}"
+        accounts.audit(
+            session, actor, "postback.replay", subject=str(postback_id), detail=detail, now=now
+        )
+    return outcome
 
 
-def _keys(notifications: list[Notification]) -> list[str]:
-    ids = [i for n in notifications for i in (n.tracking_id, n.sms_id) if i]
-    return [tracking_key(text) for text in ids]
+def judge_anew(session: Session, postback_id: int, *, zone: ZoneInfo, now: datetime) -> Outcome:
+    """Judge one row of the journal again, unless it told its message already.
+
+    Raises:
+        LookupError: no such postback.
+        UnreadablePostbackError: the bytes are still not readable.
+    """
+    row = postbacks.by_id(session, postback_id)
+    if row is None:
+        raise LookupError(f"there is no postback {postback_id}")
+    if row.message_id is not None and row.outcome != Outcome.QUARANTINED:
+        return Outcome(row.outcome)  # told its message already; the fold is not run twice
+    notification = _read_again(postbacks.body(session, row.body_id), row.position, zone)
+    store.lock(session, _names(notification))
+    known = store.known(session, [], _keys(notification))
+    changes = Changes()
+    judgement = _judge(session, notification, known, row.received_at, changes)
+    store.write(session, changes, now)
+    _write_down(session, row.id, judgement, now)
+    return judgement.outcome
 
 
-def _record_one(
+def _unreadable(
+    body: bytes, content_type: str | None, digest: bytes, reason: str, now: datetime
+) -> Arrival:
+    fingerprint = hashlib.sha256(b"unreadable\0" + digest).digest()
+    return Arrival(body, content_type, now, digest, (Event(fingerprint, 0, None, reason),))
+
+
+def _alone(sessions: Sessions, arrival: Arrival, zone: ZoneInfo, now: datetime) -> Result:
+    try:
+        return ingest(sessions, [arrival], zone=zone, now=now)[0]
+    except Exception as error:  # noqa: BLE001  # whatever it is, the bytes must be kept
+        if not _is_fault_of_a_row(error):
+            return error
+        reason = f"It could not be stored as it is: {type(error).__name__}."
+    quarantined = _unreadable(
+        arrival.body, arrival.content_type, arrival.digest, reason, arrival.received_at
+    )
+    try:
+        return ingest(sessions, [quarantined], zone=zone, now=now)[0]
+    except Exception as error:  # noqa: BLE001
+        return error
+
+
+def _is_fault_of_a_row(error: Exception) -> bool:
+    """Tell a row that cannot be stored from a database that cannot store."""
+    return not isinstance(error, DBAPIError) or isinstance(error, DataError | IntegrityError)
+
+
+def _ingest(
+    sessions: Sessions, arrivals: Sequence[Arrival], zone: ZoneInfo, now: datetime
+) -> list[list[Recorded]]:
+    incoming = [
+        _Incoming(arrival, event, (number, event.position))
+        for number, arrival in enumerate(arrivals)
+        for event in arrival.events
+    ]
+    recorded: dict[tuple[int, int], Recorded] = {}
+    with sessions.begin() as session:
+        store.lock(session, {name for i in incoming for name in _names_of(i.event)})
+        recorded |= _together(session, [i for i in incoming if not _is_odd(i.event)], now)
+        for one in (i for i in incoming if _is_odd(i.event)):
+            recorded |= _together(session, [one], now)
+            if one.event.notification and one.event.notification.sms_id:
+                key = tracking_key(one.event.notification.sms_id)
+                match_waiting(session, key, zone=zone, now=now)
+        effects.follow(
+            session, [(i.event.notification, i.arrival.received_at) for i in incoming], now
+        )
+    return [
+        [recorded[number, event.position] for event in arrival.events]
+        for number, arrival in enumerate(arrivals)
+    ]
+
+
+def _is_odd(event: Event) -> bool:
+    """Its message is not found by its own tracking key alone; such come one by one."""
+    n = event.notification
+    return n is not None and (n.kind in (Kind.PASS, Kind.SMS) or n.sms_id is not None)
+
+
+def _together(
+    session: Session, incoming: Sequence[_Incoming], now: datetime
+) -> dict[tuple[int, int], Recorded]:
+    """Judge events in order of arrival against one reading of the database, and write it back."""
+    if not incoming:
+        return {}
+    keys = {key for i in incoming if i.event.notification for key in _keys(i.event.notification)}
+    known = store.known(session, {i.event.fingerprint for i in incoming}, keys)
+    changes = Changes()
+    fresh: dict[bytes, store.Values] = {}
+    judged = [(i, _take(session, i, known, changes, fresh)) for i in incoming]
+    changes.postbacks.extend(fresh.values())
+    ids = store.write(session, changes, now)
+    return {
+        i.place: replace(r, postback_id=ids[i.event.fingerprint])
+        if not r.postback_id and i.event.fingerprint in ids
+        else r
+        for i, r in judged
+    }
+
+
+def _take(
     session: Session,
-    notification: Notification,
-    body_id: int,
-    position: int,
-    *,
-    zone: ZoneInfo,
-    now: datetime,
+    incoming: _Incoming,
+    known: Known,
+    changes: Changes,
+    fresh: dict[bytes, store.Values],
 ) -> Recorded:
-    entry = postbacks.append(session, notification, body_id=body_id, position=position, now=now)
-    if entry.is_repeat:
-        return _repeated(session, entry, now)
-    judgement = _judge(session, notification, now, now)
-    postbacks.judge(session, entry.id, judgement.outcome, judgement.reason, judgement.message_id)
-    if notification.sms_id and judgement.message_id is not None:
-        match_waiting(session, tracking_key(notification.sms_id), zone=zone, now=now)
-    return Recorded(entry.id, is_repeat=False, outcome=judgement.outcome, reason=judgement.reason)
+    """Judge one event, or count it as a repeat of itself."""
+    arrival, event = incoming.arrival, incoming.event
+    before = known.events.get(event.fingerprint)
+    if before is not None:
+        _keep_body(changes, arrival)
+        changes.repeats[before.id] = changes.repeats.get(before.id, 0) + 1
+        if before.message_id is not None:
+            changes.touched.add(before.message_id)
+        return Recorded(before.id, is_repeat=True, outcome=None, reason=_REPEATED)
+    if event.fingerprint in fresh:
+        _keep_body(changes, arrival)
+        fresh[event.fingerprint]["repeats"] += 1
+        fresh[event.fingerprint]["last_received_at"] = arrival.received_at
+        return Recorded(0, is_repeat=True, outcome=None, reason=_REPEATED)
+    if event.notification is None:
+        judgement = _Judgement(Outcome.QUARANTINED, event.defect)
+    else:
+        judgement = _judge(session, event.notification, known, arrival.received_at, changes)
+    if judgement.outcome is Outcome.UNMATCHED and not arrival.may_wait:
+        return Recorded(0, is_repeat=False, outcome=None, reason=_TOO_MANY_UNKNOWN)
+    _keep_body(changes, arrival)
+    fresh[event.fingerprint] = _row(arrival, event, judgement)
+    return Recorded(0, is_repeat=False, outcome=judgement.outcome, reason=judgement.reason)
 
 
-def _repeated(session: Session, entry: Entry, now: datetime) -> Recorded:
-    if entry.message_id is not None:
-        postbacks.touch(session, entry.message_id, now)
-    return Recorded(
-        entry.id, is_repeat=True, outcome=None, reason="Known already; nothing changed."
+def _keep_body(changes: Changes, arrival: Arrival) -> None:
+    if arrival.digest not in changes.bodies:
+        changes.bodies[arrival.digest] = {
+            "digest": arrival.digest,
+            "received_at": arrival.received_at,
+            "content_type": arrival.content_type,
+            "body": arrival.body,
+        }
+
+
+def _row(arrival: Arrival, event: Event, judgement: _Judgement) -> store.Values:
+    n = event.notification
+    sms_key = tracking_key(n.sms_id) if n and n.sms_id else None
+    return {
+        "fingerprint": event.fingerprint,
+        "digest": arrival.digest,
+        "position": event.position,
+        "received_at": arrival.received_at,
+        "last_received_at": arrival.received_at,
+        "repeats": 0,
+        "outcome": judgement.outcome.value,
+        "outcome_reason": judgement.reason[:1000],
+        "judged_at": arrival.received_at,
+        "message_id": judgement.message_id,
+        "code": n.code[:32] if n and n.code else None,
+        "kind": n.kind.value if n else Kind.UNKNOWN.value,
+        "tracking_key": event.key,
+        "sms_key": sms_key if sms_key and len(sms_key) <= MAX_KEY else None,
+        "occurred_at": n.timestamp if n else None,
+        "fields": n.fields() if n else {},
+        "remarks": list(n.remarks) if n else [],
+    }
+
+
+def _write_down(session: Session, postback_id: int, judgement: _Judgement, now: datetime) -> None:
+    postbacks.judge(
+        session, postback_id, judgement.outcome, judgement.reason, judgement.message_id, now
     )
 
 
 def _judge(
-    session: Session, notification: Notification, received_at: datetime, now: datetime
+    session: Session,
+    notification: Notification,
+    known: Known,
+    received_at: datetime,
+    changes: Changes,
 ) -> _Judgement:
-    """Decide what a postback does, and do it to its message."""
+    """Decide what a postback does, and do it to its message in `changes`."""
     if notification.defect:
         return _Judgement(Outcome.QUARANTINED, notification.defect)
-    candidates = _candidates(session, notification)
-    target = next((c for c in candidates if _agrees(notification, c)), None)
-    if target is None and candidates:
+    found = _targets(session, notification, known)
+    targets = [changes.changed.get(target.id, target) for target in found]
+    target = next((t for t in targets if _agrees(notification, t)), None)
+    if target is None and targets:
         reason = "TO is not the recipient of the message with this tracking id."
-        return _Judgement(Outcome.QUARANTINED, reason, candidates[0].id)
+        return _Judgement(Outcome.QUARANTINED, reason, targets[0].id)
     if target is None:
         return _without_message(notification)
     folded = fold(target.delivery, notification, received_at)
-    postbacks.apply(session, target, folded.delivery, now)
+    if folded.delivery != target.delivery:
+        target.delivery = folded.delivery
+        changes.changed[target.id] = target
+    changes.touched.add(target.id)
     if notification.handset:
-        postbacks.remember_handset(session, target.recipient, notification, received_at)
+        _remember_handset(changes, target.recipient, notification, received_at)
     return _Judgement(folded.outcome, folded.reason + _doubt(notification, target), target.id)
 
 
-def _candidates(session: Session, notification: Notification) -> list[Target]:
-    if notification.kind is Kind.PASS:
-        return _candidates_of_pass(session, notification)
-    if not notification.tracking_key or notification.kind is Kind.MO_MMS:
+def _remember_handset(
+    changes: Changes, number: str, notification: Notification, seen_at: datetime
+) -> None:
+    """Keep the handset that a receipt named for a number; the newest word wins."""
+    before = changes.handsets.get(number)
+    if before is None or before["seen_at"] <= seen_at:
+        changes.handsets[number] = {
+            "number": number,
+            "handset": (notification.handset or "")[:256],
+            "os": notification.os and notification.os[:128],
+            "source": (notification.code or "")[:32],
+            "seen_at": seen_at,
+        }
+
+
+def _names_of(event: Event) -> Iterable[str | bytes]:
+    if event.notification is None:
+        return [event.fingerprint]
+    return _names(event.notification) or [event.fingerprint]
+
+
+def _names(notification: Notification) -> list[str]:
+    """Return what stands for the event among the locks: its tracking keys."""
+    ids = (notification.tracking_id, notification.sms_id)
+    return [tracking_key(text) for text in ids if text]
+
+
+def _keys(notification: Notification) -> list[str]:
+    """Return the key that its message is looked up by, if any."""
+    if not notification.tracking_key or notification.kind in (Kind.PASS, Kind.MO_MMS):
         return []
-    found = postbacks.targets(session, notification.tracking_key)
-    if not found and notification.kind is Kind.SMS:
-        found = postbacks.target_of_sms(session, notification.tracking_key)
+    return [notification.tracking_key]
+
+
+def _targets(session: Session, notification: Notification, known: Known) -> Sequence[Target]:
+    if notification.kind is Kind.PASS:
+        return _targets_of_pass(session, notification)
+    found = [target for key in _keys(notification) for target in known.targets.get(key, ())]
+    if not found and notification.kind is Kind.SMS and notification.tracking_key:
+        return store.targets_of_sms(session, notification.tracking_key)
     return found
 
 
-def _candidates_of_pass(session: Session, notification: Notification) -> list[Target]:
+def _targets_of_pass(session: Session, notification: Notification) -> list[Target]:
     """By the id that we gave the pass, else by the phone it was made for. Source: PROTOCOL 6.9."""
     if notification.custom_pass_id:
-        return postbacks.target_of_pass(session, notification.custom_pass_id)[:1]
+        return store.targets_of_pass(session, notification.custom_pass_id)
     if (notification.referenced_by or "").lower() == "phone" and notification.reference_value:
-        return postbacks.target_of_number(session, _digits(notification.reference_value))[:1]
+        return store.targets_of_number(session, _digits(notification.reference_value))
     return []
 
 
@@ -197,27 +494,9 @@ def _without_message(notification: Notification) -> _Judgement:
     return _Judgement(Outcome.NOTED, noted_reason(notification))
 
 
-def replay(
-    sessions: Sessions, postback_id: int, *, actor: str, zone: ZoneInfo, now: datetime
-) -> Outcome:
-    """Judge a postback anew that told no message yet: its message may be known by now.
-
-    Raises:
-        LookupError: no such postback.
-        UnreadablePostbackError: the bytes are still not readable.
-    """
-    with sessions.begin() as session:
-        row = postbacks.by_id(session, postback_id)
-        if row is None:
-            raise LookupError(f"there is no postback {postback_id}")
-        if row.message_id is not None and row.outcome != Outcome.QUARANTINED:
-            return Outcome(row.outcome)  # told its message already; the fold is not run twice
-        notification = _read_again(postbacks.body(session, row.body_id), row.position, zone)
-        postbacks.lock_keys(session, _keys([notification]))
-        judgement = _judge(session, notification, row.received_at, now)
-        postbacks.judge(session, row.id, judgement.outcome, judgement.reason, judgement.message_id)
-        detail = f"{row.outcome} -> {judgement.outcome}"
-        accounts.audit(
-            session, actor, "postback.replay", subject=str(postback_id), detail=detail, now=now
-        )
-    return judgement.outcome
+def _read_again(kept: BodyRow, position: int, zone: ZoneInfo) -> Notification:
+    """Read one notification of a kept body; ValueError when a newer reader finds it no more."""
+    found = parse_postback(document_of(kept.body, kept.content_type), zone=zone)
+    if position >= len(found):
+        raise UnreadablePostbackError("Its bytes hold fewer notifications than before.")
+    return found[position]

@@ -20,7 +20,7 @@ from tracker.domain.message import Discovery, PassMessage, SlideText
 from tracker.domain.status import Status
 from tracker.gateway import Accepted, Answer, Gateway, NotSent, Refused, Unknown
 from tracker.protocol.tracking import tracking_key
-from tracker.store import messages, outbox, postbacks
+from tracker.store import ingest, messages, outbox
 from tracker.store.db import Sessions
 from tracker.store.outbox import CallReport, Claim
 
@@ -63,7 +63,7 @@ def record(
         attempts = message.attempts if message else 1
         values = _values(answer, attempts, now)
         if isinstance(answer, Accepted):
-            postbacks.lock_keys(session, [tracking_key(answer.tracking_id)])
+            ingest.lock(session, [tracking_key(answer.tracking_id)])
         is_ours = outbox.finish(session, claimed, now, _report(answer), values)
         if is_ours and isinstance(answer, Accepted):
             receive.match_waiting(session, tracking_key(answer.tracking_id), zone=zone, now=now)

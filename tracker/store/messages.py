@@ -153,7 +153,7 @@ def cancel(session: Session, public_id: UUID, now: datetime) -> bool:
     cancelled = session.scalar(
         update(Message)
         .where(Message.public_id == public_id, Message.status == Status.QUEUED)
-        .values(status=Status.CANCELLED, updated_at=now, finished_at=now)
+        .values(status=Status.CANCELLED, due_at=None, updated_at=now, finished_at=now)
         .returning(Message.id)
         .execution_options(synchronize_session=False)
     )

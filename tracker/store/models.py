@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, String, text
+from sqlalchemy import BigInteger, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tracker.domain.status import Status
@@ -13,7 +13,10 @@ from tracker.domain.status import Status
 from .base import Base, BigId, Json
 
 # Written out, not bound: a planner takes a partial index only for the very words of its condition.
-IS_IN_OUTBOX = text("status IN ('queued', 'sending')")
+# It does not name the status: an index that does would have to move with every postback.
+IS_IN_OUTBOX = text("due_at IS NOT NULL")
+IS_NOT_APPLIED = text("outcome <> 'applied'")
+IS_OPEN = text("closed_at IS NULL")
 
 
 class Message(Base):
@@ -32,9 +35,9 @@ class Message(Base):
     custom_pass_id: Mapped[str] = mapped_column(String(256))
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
-    # The outbox. `due_at` orders the queue: the asked time, or the next try.
+    # The outbox. `due_at` orders the queue: the asked time, or the next try; NULL outside of it.
     send_at: Mapped[datetime | None]
-    due_at: Mapped[datetime]
+    due_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)
     claim_id: Mapped[UUID | None]
     lease_until: Mapped[datetime | None]
@@ -136,6 +139,7 @@ class Postback(Base):
     repeats: Mapped[int] = mapped_column(default=0)
     outcome: Mapped[str] = mapped_column(String(16))
     outcome_reason: Mapped[str] = mapped_column(String(1000))
+    judged_at: Mapped[datetime | None]  # when the outcome was found: the order of the fold
     message_id: Mapped[int | None] = mapped_column(
         BigId, ForeignKey("messages.id", ondelete="SET NULL")
     )
@@ -150,7 +154,13 @@ class Postback(Base):
     __table_args__ = (
         Index(None, "message_id", "id"),
         Index(None, "tracking_key"),
-        Index(None, "outcome", "id"),
+        Index(
+            "ix_postbacks_not_applied",
+            "outcome",
+            "id",
+            postgresql_where=IS_NOT_APPLIED,
+            sqlite_where=IS_NOT_APPLIED,
+        ),
         Index(
             "ix_postbacks_sms_key",
             "sms_key",
@@ -170,6 +180,95 @@ class Handset(Base):
     os: Mapped[str | None] = mapped_column(String(128))
     source: Mapped[str] = mapped_column(String(32))  # the code that named it: N102, N502
     seen_at: Mapped[datetime]
+
+
+class Suppression(Base):
+    """A number that must not be sent to, until it is lifted."""
+
+    __tablename__ = "suppressions"
+
+    number: Mapped[str] = mapped_column(String(15), primary_key=True)
+    reason: Mapped[str] = mapped_column(String(16))  # N302, STOP, E114, E715
+    detail: Mapped[str | None] = mapped_column(String(1000))
+    since: Mapped[datetime]
+    told_at: Mapped[datetime | None]  # TIMESTAMP of the postback that said so
+    lifted_at: Mapped[datetime | None]
+    lifted_by: Mapped[str | None] = mapped_column(String(80))
+
+
+class MmsContent(Base):
+    """What the gateway last said of a stored MMS. Source: PROTOCOL 6.9."""
+
+    __tablename__ = "mms_contents"
+
+    mms_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    is_usable: Mapped[bool]
+    code: Mapped[str] = mapped_column(String(32))
+    detail: Mapped[str | None] = mapped_column(String(1000))
+    told_at: Mapped[datetime | None]
+    seen_at: Mapped[datetime]
+
+
+class Alert(Base):
+    """Something that a person must know; one open row for what is still the same trouble."""
+
+    __tablename__ = "alerts"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    subject: Mapped[str] = mapped_column(String(128))
+    detail: Mapped[str] = mapped_column(String(1000))
+    count: Mapped[int]
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+    closed_by: Mapped[str | None] = mapped_column(String(80))
+
+    __table_args__ = (
+        Index(
+            "uq_alerts_open",
+            "kind",
+            "subject",
+            unique=True,
+            postgresql_where=IS_OPEN,
+            sqlite_where=IS_OPEN,
+        ),
+    )
+
+
+class RollupMark(Base):
+    """An hour whose rollups are out of date. Rows are only added: two writers never meet."""
+
+    __tablename__ = "rollup_marks"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    hour: Mapped[datetime]
+
+
+class Rollup(Base):
+    """How many messages queued in one hour are alike; rebuilt whole for an hour."""
+
+    __tablename__ = "rollups"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    hour: Mapped[datetime] = mapped_column(index=True)
+    status: Mapped[Status]
+    mms_id: Mapped[str] = mapped_column(String(32))
+    campaign_ref: Mapped[str | None] = mapped_column(String(32))
+    spid: Mapped[str | None] = mapped_column(String(32))
+    sent_as: Mapped[str | None] = mapped_column(String(16))
+    code: Mapped[str | None] = mapped_column(String(16))  # of the gateway's refusal
+    messages: Mapped[int]
+
+
+class Checkpoint(Base):
+    """How far a long piece of work has come, so that it can go on where it was stopped."""
+
+    __tablename__ = "checkpoints"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger)
+    at: Mapped[datetime]
 
 
 class Carrier(Base):
@@ -218,6 +317,19 @@ class ApiToken(Base):
     token_hash: Mapped[bytes] = mapped_column(
         unique=True
     )  # SHA-256: the token is random, not a password
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class PostbackToken(Base):
+    """A secret of the postback URL; only its hash is kept. A revoked one is never valid again."""
+
+    __tablename__ = "postback_tokens"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    token_hash: Mapped[bytes] = mapped_column(unique=True)  # SHA-256
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]

@@ -140,7 +140,8 @@ def finish(
     """Record how a call ended, and move the message; False when somebody else has settled it.
 
     A message whose lease ran out during the call is `unknown` by then; the answer that came after
-    all is the truth about it and still counts.
+    all is the truth about it and still counts. It leaves the queue unless `values` say when it is
+    due again.
     """
     session.execute(
         update(SendAttempt)
@@ -158,11 +159,15 @@ def expire_leases(session: Session, now: datetime) -> int:
     is_late = (IS_IN_OUTBOX, Message.status == Status.SENDING, Message.lease_until <= now)
     called = exists().where(SendAttempt.claim_id == Message.claim_id)
     count = 0
-    for status, condition in ((Status.UNKNOWN, called), (Status.QUEUED, ~called)):
+    ends = (
+        (called, {"status": Status.UNKNOWN, "due_at": None}),
+        (~called, {"status": Status.QUEUED}),
+    )
+    for condition, values in ends:
         moved = session.execute(
             update(Message)
             .where(*is_late, condition)
-            .values(status=status, updated_at=now)
+            .values(updated_at=now, **values)
             .execution_options(synchronize_session=False)
         )
         assert isinstance(moved, CursorResult)  # noqa: S101  # an UPDATE gives no other
@@ -183,7 +188,7 @@ def _settle(
             Message.claim_id == claim.claim_id,
             Message.status.in_((Status.SENDING, Status.UNKNOWN)),
         )
-        .values(updated_at=now, **values)
+        .values(**{"updated_at": now, "due_at": None, **values})
         .returning(Message.id)
         .execution_options(synchronize_session=False)
     )

@@ -34,7 +34,7 @@ class MessageRow:
     created_at: datetime
     updated_at: datetime
     send_at: datetime | None
-    due_at: datetime
+    due_at: datetime | None  # while it is queued or being sent
     attempts: int
     tracking_id: str | None
     tracking_key: str | None
@@ -135,3 +135,31 @@ class TokenRow:
     created_at: datetime
     last_used_at: datetime | None
     revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRow:
+    """Something that a person must know; `count` is how often it came while open."""
+
+    id: int
+    kind: str
+    subject: str
+    detail: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+    closed_at: datetime | None
+    closed_by: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuppressionRow:
+    """A number that must not be sent to, and who said so."""
+
+    number: str
+    reason: str
+    detail: str | None
+    since: datetime
+    told_at: datetime | None
+    lifted_at: datetime | None
+    lifted_by: str | None

@@ -82,9 +82,13 @@ def _alone(engine: Engine) -> Iterator[Connection]:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_lock(727001)"))
         else:
+            # A table is altered by copying it, and dropping the old one would take its children.
+            connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         yield connection
         connection.commit()
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("PRAGMA foreign_keys = ON")
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_unlock(727001)"))
             connection.commit()
