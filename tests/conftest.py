@@ -38,6 +38,7 @@ def migrated(database_url: str) -> str:
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    path.touch()
     migrated(f"sqlite:///{path}")
     return path
 
@@ -115,9 +116,10 @@ def now() -> datetime:
 
 
 @pytest.fixture
-def settings(database_url: str) -> Settings:
+def settings(database_url: str, tmp_path: Path) -> Settings:
     return Settings(
         database_url=database_url,
+        spool_dir=tmp_path / "spool",
         postback_tokens=(POSTBACK_TOKEN,),
         secret_key="a-secret-key-of-the-tests-alone",
         default_from="60856",
@@ -129,6 +131,7 @@ def app(settings: Settings) -> Iterator[Flask]:
     application = create_app(settings)
     application.testing = False  # errors are answered as in production
     yield application
+    application.extensions["tracker.receiver"].stop()
     db.engine_of(application.extensions["tracker.sessions"]).dispose()
 
 

@@ -8,6 +8,8 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
@@ -26,9 +28,21 @@ _URL_SAFE: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 NAMES: Final = (
     "DATABASE_URL", "GATEWAY_URL", "GATEWAY_API_KEY", "GATEWAY_TIMEOUT_SECONDS", "DEFAULT_FROM",
-    "POSTBACK_TOKENS", "SECRET_KEY", "GATEWAY_ZONE", "TRUSTED_PROXIES",
+    "POSTBACK_TOKENS", "POSTBACK_ALLOW_FROM", "POSTBACK_ALLOW_MODE", "SPOOL_DIR", "SECRET_KEY",
+    "GATEWAY_ZONE", "TRUSTED_PROXIES",
 )  # fmt: skip
 KNOWN: Final = frozenset(f"{PREFIX}{name}{end}" for name in NAMES for end in ("", "_FILE"))
+
+
+Network = IPv4Network | IPv6Network
+
+
+class AllowMode(StrEnum):
+    """What is done with a postback from an address outside of the allow-list."""
+
+    OFF = "off"
+    REPORT = "report"
+    ENFORCE = "enforce"
 
 
 class SettingsError(ValueError):
@@ -45,6 +59,9 @@ class Settings:
     gateway_timeout_seconds: float = 30.0
     default_from: str | None = None
     postback_tokens: tuple[str, ...] = ()
+    postback_allow_from: tuple[Network, ...] = ()
+    postback_allow_mode: AllowMode = AllowMode.OFF
+    spool_dir: Path = Path("instance/spool")
     secret_key: str | None = None
     gateway_zone: ZoneInfo = DEFAULT_ZONE
     trusted_proxies: int = 0
@@ -61,13 +78,17 @@ class Settings:
             SettingsError: one is wrong; the message names it.
         """
         source = _Source(os.environ if environ is None else environ)
+        database_url = source.get("DATABASE_URL", _database_url, DEFAULT_DATABASE_URL)
         return cls(
-            database_url=source.get("DATABASE_URL", _database_url, DEFAULT_DATABASE_URL),
+            database_url=database_url,
             gateway_url=source.get("GATEWAY_URL", _http_url, None),
             gateway_api_key=source.get("GATEWAY_API_KEY", _printable, None),
             gateway_timeout_seconds=source.get("GATEWAY_TIMEOUT_SECONDS", _timeout, 30.0),
             default_from=source.get("DEFAULT_FROM", _sender, None),
             postback_tokens=source.get("POSTBACK_TOKENS", _tokens, ()),
+            postback_allow_from=source.get("POSTBACK_ALLOW_FROM", _networks, ()),
+            postback_allow_mode=_allow_mode_of(source),
+            spool_dir=source.get("SPOOL_DIR", Path, None) or _state_dir(database_url) / "spool",
             secret_key=source.get("SECRET_KEY", _secret, None),
             gateway_zone=source.get("GATEWAY_ZONE", _zone, DEFAULT_ZONE),
             trusted_proxies=source.get("TRUSTED_PROXIES", _count, 0),
@@ -76,8 +97,12 @@ class Settings:
     @property
     def state_dir(self) -> Path:
         """Where files of ours live: beside the SQLite database, else `instance/`."""
-        path = sqlite_path(make_url(self.database_url))
-        return path.parent if path else Path("instance")
+        return _state_dir(self.database_url)
+
+
+def _state_dir(database_url: str) -> Path:
+    path = sqlite_path(make_url(database_url))
+    return path.parent if path else Path("instance")
 
 
 def sqlite_path(url: URL) -> Path | None:
@@ -182,6 +207,29 @@ def _tokens(text: str) -> tuple[str, ...]:
     if not tokens:
         raise ValueError("no token; give one or more, with commas between")
     return tokens
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise ValueError(f"{error}; give networks such as 203.0.113.0/24, 2001:db8::/32") from None
+
+
+def _allow_mode_of(source: "_Source") -> AllowMode:
+    mode = source.get("POSTBACK_ALLOW_MODE", _allow_mode, AllowMode.OFF)
+    if mode is not AllowMode.OFF and not source.get("POSTBACK_ALLOW_FROM", _networks, None):
+        raise SettingsError(
+            f"{PREFIX}POSTBACK_ALLOW_MODE is {mode}, and {PREFIX}POSTBACK_ALLOW_FROM names nobody"
+        )
+    return mode
+
+
+def _allow_mode(text: str) -> AllowMode:
+    try:
+        return AllowMode(text.lower())
+    except ValueError:
+        raise ValueError(f"{text!r} is none of off, report and enforce") from None
 
 
 def _timeout(text: str) -> float:

@@ -1,18 +1,20 @@
 """The receiver's contract: PROTOCOL 6.10, over the application and over real gunicorn."""
 
 import socket
+from collections.abc import Iterator
 from http import HTTPStatus
+from pathlib import Path
 
 import pytest
 from builders import a_postback, accepted, reloaded
 from conftest import POSTBACK_TOKEN
-from flask import Flask
 from flask.testing import FlaskClient
 
 from tracker.config import Settings
 from tracker.services import accounts
 from tracker.store import db
 from tracker.store.db import Sessions
+from tracker.store.spool import Spool
 from tracker.web import create_app
 
 URL = f"/postbacks/{POSTBACK_TOKEN}"
@@ -102,20 +104,51 @@ def test_several_tokens_may_be_active(settings: Settings) -> None:
     db.engine_of(app.extensions["tracker.sessions"]).dispose()
 
 
-def test_a_database_that_is_away_is_503_and_not_200(app: Flask) -> None:
+@pytest.fixture
+def away(tmp_path: Path) -> Iterator[FlaskClient]:
+    """An application whose database is away."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    away = db.connect(f"postgresql+psycopg://nobody@127.0.0.1:{port}/none")
-    app.extensions["tracker.sessions"] = away
-    client = app.test_client()
-    assert client.post(URL, data=XML).status_code == HTTPStatus.SERVICE_UNAVAILABLE
-    assert client.get("/healthz").status_code == HTTPStatus.OK
-    ready = client.get("/readyz")
-    assert (ready.status_code, ready.get_json()["database"]) == (503, "down")
+    settings = Settings(
+        database_url=f"postgresql+psycopg://nobody@127.0.0.1:{port}/none",
+        postback_tokens=(POSTBACK_TOKEN,),
+        secret_key="a-secret-key-of-the-tests-alone",
+        spool_dir=tmp_path / "spool",
+    )
+    app = create_app(settings)
+    app.testing = False
+    yield app.test_client()
+    app.extensions["tracker.receiver"].stop()
+
+
+def test_while_the_database_is_away_the_spool_takes_postbacks(
+    away: FlaskClient, tmp_path: Path
+) -> None:
+    answer = away.post(URL, data=XML)
+    assert (answer.status_code, answer.text[:8]) == (HTTPStatus.OK, "spooled:")
+    assert away.get("/healthz").status_code == HTTPStatus.OK
+    ready = away.get("/readyz")
+    assert ready.status_code == HTTPStatus.OK
+    assert ready.get_json() == {
+        "status": "spooling", "database": "down", "spool": "up", "spooled": 1,
+    }  # fmt: skip
+    assert "tracker_spool_records 1.0" in away.get("/metrics").text
+    assert Spool(tmp_path / "spool").state().records == 1
     # An API call is the caller's to repeat, and no trace reaches it.
-    answer = client.get("/api/v1/messages", headers={"Authorization": "Bearer x"})
+    answer = away.get("/api/v1/messages", headers={"Authorization": "Bearer x"})
     assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
     assert "Traceback" not in answer.text
+
+
+def test_without_database_and_spool_it_is_503(away: FlaskClient, tmp_path: Path) -> None:
+    (tmp_path / "spool").write_text("a file where the folder should be")
+    assert away.post(URL, data=XML).status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert away.get("/readyz").status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert away.get("/healthz").status_code == HTTPStatus.OK
+
+
+def test_a_wrong_token_cannot_be_told_before_the_database_was_read(away: FlaskClient) -> None:
+    assert away.post("/postbacks/other", data=XML).status_code == HTTPStatus.SERVICE_UNAVAILABLE
 
 
 def test_readyz_names_the_revision(client: FlaskClient) -> None:

@@ -7,25 +7,29 @@ postback at all is refused, by `read`.
 
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, Self
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
-from tracker.domain.fold import Outcome, fold, noted_reason, told_status
+from tracker.domain.fold import Delivery, Outcome, fold, noted_reason, told_status
 from tracker.protocol.notification import Kind, Notification
-from tracker.protocol.postback import UnreadablePostbackError, parse_postback
+from tracker.protocol.postback import (
+    NotAPostbackError,
+    UnreadablePostbackError,
+    parse_postback,
+)
 from tracker.protocol.tracking import MAX_KEY, tracking_key
 from tracker.protocol.transport import document_of
 from tracker.store import accounts, postbacks
 from tracker.store import ingest as store
 from tracker.store.db import Sessions
 from tracker.store.ingest import Changes, Known, Target
-from tracker.store.rows import BodyRow
+from tracker.store.rows import BodyRow, PostbackRow
 
 from . import effects
 
@@ -99,6 +103,7 @@ class _Judgement:
     message_id: int | None = None
 
 
+_SAID: Final = ("code", "kind", "tracking_key", "sms_key", "occurred_at", "fields", "remarks")
 _REPEATED: Final = "Known already; nothing changed."
 _TOO_MANY_UNKNOWN: Final = "Not kept: its source has sent too many unknown tracking ids."
 
@@ -109,7 +114,7 @@ def read(body: bytes, content_type: str | None, *, zone: ZoneInfo, now: datetime
     Raises:
         NotAPostbackError: nothing to keep; the sender is told 400.
     """
-    digest = hashlib.sha256((content_type or "").encode() + b"\0" + body).digest()
+    digest = _digest(body, content_type)
     try:
         found = parse_postback(document_of(body, content_type), zone=zone)
     except UnreadablePostbackError as error:
@@ -119,6 +124,21 @@ def read(body: bytes, content_type: str | None, *, zone: ZoneInfo, now: datetime
         for position, n in enumerate(found)
     )
     return Arrival(body, content_type, now, digest, events)
+
+
+def read_spooled(
+    body: bytes, content_type: str | None, *, zone: ZoneInfo, received_at: datetime
+) -> Arrival:
+    """Read a request that was acknowledged before: nothing of it may be refused any more."""
+    try:
+        return read(body, content_type, zone=zone, now=received_at)
+    except NotAPostbackError as error:
+        return unread(body, content_type, str(error), now=received_at)
+
+
+def unread(body: bytes, content_type: str | None, reason: str, *, now: datetime) -> Arrival:
+    """Return a request out of which nothing was read; it is quarantined with its bytes."""
+    return _unreadable(body, content_type, _digest(body, content_type), reason, now)
 
 
 def record(
@@ -218,19 +238,136 @@ def judge_anew(session: Session, postback_id: int, *, zone: ZoneInfo, now: datet
         LookupError: no such postback.
         UnreadablePostbackError: the bytes are still not readable.
     """
-    row = postbacks.by_id(session, postback_id)
-    if row is None:
+    found = judge_all_anew(session, [postback_id], zone=zone, now=now)
+    if not found:
         raise LookupError(f"there is no postback {postback_id}")
-    if row.message_id is not None and row.outcome != Outcome.QUARANTINED:
-        return Outcome(row.outcome)  # told its message already; the fold is not run twice
-    notification = _read_again(postbacks.body(session, row.body_id), row.position, zone)
-    store.lock(session, _names(notification))
-    known = store.known(session, [], _keys(notification))
+    if found[0].error:
+        raise UnreadablePostbackError(found[0].error)
+    return Outcome(found[0].after.outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejudged:
+    """A row of the journal before and after; with `error` its bytes could still not be read."""
+
+    before: PostbackRow
+    after: PostbackRow
+    error: str | None = None
+
+    @property
+    def is_changed(self) -> bool:
+        """It came to something else than before."""
+        told = [(row.outcome, row.message_id) for row in (self.before, self.after)]
+        return told[0] != told[1]
+
+
+def judge_all_anew(
+    session: Session,
+    postback_ids: Sequence[int],
+    *,
+    zone: ZoneInfo,
+    now: datetime,
+    ahead: dict[int, Delivery] | None = None,
+) -> list[Rejudged]:
+    """Judge rows of the journal again, except those that told their message already.
+
+    A dry run keeps in `ahead` how it would have left the messages: they are judged on from there.
+    """
+    before = postbacks.by_ids(session, postback_ids)
+    bodies = postbacks.bodies(session, {row.body_id for row in before})
+    again = {row.id: _Again.of(row, bodies[row.body_id], zone) for row in before}
+    store.lock(session, {name for one in again.values() for name in one.names})
+    plain = [one for one in again.values() if not _is_odd(one.event)]
+    for some in [plain, *([one] for one in again.values() if _is_odd(one.event))]:
+        _judge_together(session, {one.postback_id: one for one in some}, zone, now, ahead)
+    rows = zip(before, postbacks.by_ids(session, postback_ids), strict=True)
+    return [
+        Rejudged(old, new, None if _has_told(old) else again[old.id].error) for old, new in rows
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """A row of the journal whose bytes were read once more."""
+
+    postback_id: int
+    arrival: Arrival
+    event: Event
+    others: tuple[Event, ...]  # of the same bytes, when none of them could be read before
+
+    @classmethod
+    def of(cls, row: PostbackRow, kept: BodyRow, zone: ZoneInfo) -> Self:
+        """Read the bytes of a row."""
+        arrival = read_spooled(
+            kept.body, kept.content_type, zone=zone, received_at=row.received_at
+        )
+        events = [event for event in arrival.events if event.position == row.position]
+        if not events:
+            events = [Event(b"", row.position, None, "It holds fewer notifications than before.")]
+        is_new = row.outcome == Outcome.QUARANTINED and not row.fields
+        others = [event for event in arrival.events if event not in events] if is_new else []
+        return cls(row.id, arrival, events[0], tuple(others))
+
+    @property
+    def error(self) -> str | None:
+        """Why it cannot be read; None when it can."""
+        return None if self.event.notification else self.event.defect
+
+    @property
+    def names(self) -> list[str | bytes]:
+        """What stands for it among the locks."""
+        return [name for event in (self.event, *self.others) for name in _names_of(event)]
+
+
+def _judge_together(
+    session: Session,
+    again: Mapping[int, _Again],
+    zone: ZoneInfo,
+    now: datetime,
+    ahead: dict[int, Delivery] | None,
+) -> None:
+    """Judge rows under their locks: only now nobody else can have judged them since."""
+    rows = [row for row in postbacks.by_ids(session, list(again)) if not _has_told(row)]
+    read_ = [(row, n) for row in rows if (n := again[row.id].event.notification)]
+    known = store.known(session, [], {key for _, n in read_ for key in _keys(n)})
+    for target in (target for targets in known.targets.values() for target in targets):
+        target.delivery = (ahead or {}).get(target.id, target.delivery)
     changes = Changes()
-    judgement = _judge(session, notification, known, row.received_at, changes)
+    judged = [(row, n, _judge(session, n, known, row.received_at, changes)) for row, n in read_]
     store.write(session, changes, now)
+    if ahead is not None:
+        ahead.update({id_: target.delivery for id_, target in changes.changed.items()})
+    for row, notification, judgement in judged:
+        _settle(session, row, again[row.id], judgement, now)
+        if notification.sms_id and judgement.message_id is not None:
+            match_waiting(session, tracking_key(notification.sms_id), zone=zone, now=now)
+
+
+def _settle(
+    session: Session, row: PostbackRow, again: _Again, judgement: _Judgement, now: datetime
+) -> None:
+    """Write down what a row came to, and do what it asks for if it was kept aside until now."""
+    found = (judgement.outcome, judgement.reason[:1000], judgement.message_id)
+    if found == (row.outcome, row.outcome_reason, row.message_id):
+        return
     _write_down(session, row.id, judgement, now)
-    return judgement.outcome
+    if row.outcome != Outcome.QUARANTINED:
+        return
+    columns = _row(again.arrival, again.event, judgement)
+    postbacks.reread(session, row.id, {name: columns[name] for name in _SAID})
+    incoming = [_Incoming(again.arrival, event, (0, event.position)) for event in again.others]
+    _together(session, incoming, now)
+    events = (again.event, *again.others)
+    effects.follow(session, [(event.notification, row.received_at) for event in events], now)
+
+
+def _has_told(row: PostbackRow) -> bool:
+    """The fold is not run twice; one that is quarantined has told nothing, whatever it names."""
+    return row.message_id is not None and row.outcome != Outcome.QUARANTINED
+
+
+def _digest(body: bytes, content_type: str | None) -> bytes:
+    return hashlib.sha256((content_type or "").encode() + b"\0" + body).digest()
 
 
 def _unreadable(

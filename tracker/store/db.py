@@ -5,26 +5,34 @@ Errors:
 """
 
 import sqlite3
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import Session, SessionTransaction, SessionTransactionOrigin, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
 
 Sessions = sessionmaker[Session]
 
 BUSY_TIMEOUT_SECONDS: Final = 3  # how long a writer waits on SQLite; the gateway waits 10
 CONNECT_TIMEOUT_SECONDS: Final = 5
+HURRY_MS: Final = 2500
 POOL_SIZE: Final = 16  # as many as the web part has threads
 
 
-def connect(database_url: str) -> Sessions:
-    """Return the session factory of a database; nothing is opened yet."""
+def connect(database_url: str, *, in_a_hurry: bool = False) -> Sessions:
+    """Return the session factory of a database; nothing is opened yet.
+
+    In a hurry, a statement may take no longer than a postback can wait.
+    """
     url = make_url(database_url)
     if url.get_backend_name() == "sqlite":
         engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+        event.listen(engine, "do_connect", _refuse_to_make)
         event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "checkout", _check_sqlite_file)
         sessions = sessionmaker(engine, expire_on_commit=False)
         event.listen(sessions, "after_begin", _begin_sqlite)
         return sessions
@@ -32,7 +40,11 @@ def connect(database_url: str) -> Sessions:
         url,
         pool_pre_ping=True,
         pool_size=POOL_SIZE,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "tracker"},
+        connect_args={
+            "connect_timeout": 2 if in_a_hurry else CONNECT_TIMEOUT_SECONDS,
+            "application_name": "tracker",
+            "options": f"-c statement_timeout={HURRY_MS}" if in_a_hurry else "",
+        },
     )
     return sessionmaker(engine, expire_on_commit=False)
 
@@ -59,13 +71,38 @@ def dialect_of(session: Session) -> str:
     return session.get_bind().dialect.name
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+def _prepare_sqlite(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # transactions are begun by _begin_sqlite, not by the driver
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")  # a commit is on the disk when it returns
     cursor.execute("PRAGMA foreign_keys = ON")
+    path = cursor.execute("PRAGMA database_list").fetchone()[2]
     cursor.close()
+    record.info["file"] = (path, _file_id(path))
+
+
+def _check_sqlite_file(
+    _connection: sqlite3.Connection, record: ConnectionPoolEntry, _proxy: object
+) -> None:
+    """Refuse to write into a file that was removed or replaced: nobody will ever read it."""
+    path, opened = record.info["file"]
+    if _file_id(path) != opened:
+        raise DisconnectionError(f"the database file {path} was removed or replaced")
+
+
+def _file_id(path: str) -> tuple[int, int] | None:
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _refuse_to_make(_dialect: object, _record: object, args: list[Any], _params: object) -> None:
+    """A missing file is a database that is away; to connect would make an empty one."""
+    if not Path(args[0]).exists():
+        raise sqlite3.OperationalError(f"there is no database file {args[0]}")
 
 
 def _begin_sqlite(_session: Session, transaction: SessionTransaction, conn: Connection) -> None:

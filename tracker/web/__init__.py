@@ -9,6 +9,7 @@ from tracker.config import Settings, kept_secret
 from tracker.store import db
 
 from . import api, context, health, pages, postbacks, problems
+from .receiver import RECEIVER, Receiver
 
 
 def create_app(settings: Settings) -> Flask:
@@ -19,7 +20,7 @@ def create_app(settings: Settings) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions[context.SETTINGS] = settings
     app.extensions[context.SESSIONS] = db.connect(settings.database_url)
-    app.extensions[postbacks.POSTBACK_TOKENS] = postbacks.TokenRing(postback_tokens(settings))
+    app.extensions[RECEIVER] = Receiver(settings, postback_tokens(settings))
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

@@ -1,86 +1,63 @@
-"""The receiver: `POST /postbacks/<token>`. 200 means committed; anything else asks for a resend.
+"""The receiver as Flask views, under any WSGI server. 200 means durable, anything else resend.
 
 Source: PROTOCOL 6.1 and 6.10.
 """
 
-import hashlib
-import hmac
-import logging
+import queue
 from http import HTTPStatus
 from typing import Final
 
 from flask import Blueprint, Response, request
-from sqlalchemy.exc import SQLAlchemyError
 
-from tracker.protocol.postback import NotAPostbackError
 from tracker.protocol.transport import MAX_BODY_BYTES
-from tracker.services import receive
 
 from . import context
+from .receiver import RECEIVER, Answer, Receiver
 
-POSTBACK_TOKENS: Final = "tracker.postback_tokens"
+ANSWER_SECONDS: Final = 8.0  # the committer answers within 3, the disk may take its time
 
 bp = Blueprint("postbacks", __name__)
-log = logging.getLogger(__name__)
-
-
-class TokenRing:
-    """The tokens that may stand in the URL; several while one is being replaced."""
-
-    def __init__(self, tokens: tuple[str, ...]) -> None:
-        self._digests = [_digest(token) for token in tokens]
-
-    def has(self, token: str) -> bool:
-        """Compare with all of them, in the same time whichever matches."""
-        given = _digest(token)
-        return sum(hmac.compare_digest(given, known) for known in self._digests) > 0
 
 
 @bp.route("/postbacks/<token>", methods=["GET", "HEAD"], strict_slashes=False)
 def probe(token: str) -> Response:
     """Answer the gateway's check that the URL works, with no effect."""
-    if not _is_known(token):
-        return _answer(HTTPStatus.NOT_FOUND, "not found")
-    return _answer(HTTPStatus.OK, "This is where postbacks are received; POST them.")
+    refused = the_receiver().refusal(token, _source())
+    return _response(refused or Answer(HTTPStatus.OK, "Postbacks are received here; POST them."))
 
 
 @bp.post("/postbacks/<token>", strict_slashes=False)
 def receive_postback(token: str) -> Response:
     """Keep one postback; the answer says in one line what was done."""
-    if not _is_known(token):
-        log.warning("postback refused: wrong token", extra={"source": request.remote_addr})
-        return _answer(HTTPStatus.NOT_FOUND, "not found")
+    receiver, source = the_receiver(), _source()
+    if refused := receiver.refusal(token, source):
+        return _response(refused)
     try:
         body = _body()
-    except Exception as error:  # noqa: BLE001  # every server has its own for a broken chunk
-        log.warning("postback refused: cannot be read", extra={"reason": str(error)})
-        return _answer(HTTPStatus.BAD_REQUEST, "the body broke off or its chunks are broken")
+    except Exception:  # noqa: BLE001  # every server has its own for a broken chunk
+        return _response(receiver.broken_off(source))
     if body is None:
-        log.warning("postback refused: too large", extra={"source": request.remote_addr})
-        return _answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "larger than 1 MiB")
+        return _response(receiver.too_large(source))
     if len(body) < (request.content_length or 0):
-        # Half a postback is never applied, and its sender is gone or will try again.
-        return _answer(HTTPStatus.BAD_REQUEST, "the body is shorter than its Content-Length")
-    return _record(body)
-
-
-def _record(body: bytes) -> Response:
+        return _response(receiver.broken_off(source))
+    answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+    receiver.take(body, request.headers.get("Content-Type"), source, answers.put)
     try:
-        recorded = receive.record(
-            context.sessions(),
-            body,
-            request.headers.get("Content-Type"),
-            zone=context.settings().gateway_zone,
-            now=context.now(),
-        )
-    except NotAPostbackError as error:
-        log.warning("postback rejected", extra={"reason": str(error), "bytes": len(body)})
-        return _answer(HTTPStatus.BAD_REQUEST, f"not a postback: {error}")
-    except SQLAlchemyError:
-        log.exception("postback not stored: database failure")
-        return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "not stored; send it again")
-    lines = (f"{'repeat' if r.is_repeat else r.outcome}: {r.reason}" for r in recorded)
-    return _answer(HTTPStatus.OK, " | ".join(lines))
+        return _response(answers.get(timeout=ANSWER_SECONDS))
+    except queue.Empty:
+        return _response(Answer(HTTPStatus.SERVICE_UNAVAILABLE, "not stored in time; send again"))
+
+
+def the_receiver() -> Receiver:
+    """Return the receiver of this process, at work: any WSGI server may have made the process."""
+    receiver: Receiver = context.extension(RECEIVER)
+    receiver.start()
+    return receiver
+
+
+def _source() -> str:
+    """Return who speaks; behind proxies `ProxyFix` has found out already."""
+    return request.remote_addr or ""
 
 
 def _body() -> bytes | None:
@@ -99,14 +76,5 @@ def _body() -> bytes | None:
     return None if len(body) > MAX_BODY_BYTES else body
 
 
-def _is_known(token: str) -> bool:
-    ring: TokenRing = context.extension(POSTBACK_TOKENS)
-    return ring.has(token)
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-
-
-def _answer(status: HTTPStatus, line: str) -> Response:
-    return Response(line[:500] + "\n", status, mimetype="text/plain")
+def _response(answer: Answer) -> Response:
+    return Response(answer.line + "\n", answer.status, mimetype="text/plain")
