@@ -55,7 +55,7 @@ def drain() -> None:
     with click.progressbar(length=files.state().records, label="Draining", file=sys.stderr) as bar:
 
         def take(records: list[SpoolRecord]) -> None:
-            ingest_spooled(sessions, records, zone=settings.gateway_zone, now=now())
+            ingest_spooled(sessions, files, records, zone=settings.gateway_zone, now=now())
             bar.update(len(records))
 
         count = files.drain(take)

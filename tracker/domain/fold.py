@@ -12,7 +12,7 @@ Source: PROTOCOL 6.3 to 6.5.
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from tracker.protocol.notification import Kind, Notification
 from tracker.protocol.phrases import State
@@ -30,8 +30,9 @@ RANK: Final = {
     Status.DELIVERED: 4,
 }
 # Only for two failures of one instant: the more telling word, whichever came first.
-_TIE: Final = (Status.FAILED, Status.EXPIRED, Status.UNSUPPORTED, Status.REJECTED)
-_DISCOVERY_RANK: Final = {None: 0, State.SENT: 1, State.DELIVERED: 3}
+TIE: Final = (Status.FAILED, Status.EXPIRED, Status.UNSUPPORTED, Status.REJECTED)
+DISCOVERY_RANK: Final = {None: 0, State.SENT: 1, State.DELIVERED: 3}
+DISCOVERY_FAILED: Final = 2  # any other word
 _LINK_CODES: Final = frozenset({"N201", "N202", "E201", "E202"})
 # Nothing was sent because a part could not be encoded. Source: PROTOCOL 6.4.
 _CONTENT_FAILURES: Final = frozenset({"E012", "E013"})
@@ -48,6 +49,16 @@ class Outcome(StrEnum):
     UNMATCHED = "unmatched"
     QUARANTINED = "quarantined"
     NOTED = "noted"
+
+
+class Reason(StrEnum):
+    """Why a postback did what it did, with the labels of two statuses to be put in."""
+
+    CONFIRMED = "Confirmed {told}."
+    SET = "Set the status to {told}."
+    TOO_LATE = "Says {told}, but the handset had confirmed receipt."
+    LATER_WORD = "Says {told}; a later word says {before}."
+    KNOWN = "Says {told}; {before} is known already."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +139,7 @@ def _wins(current: Delivery, told: Status, timestamp: datetime | None) -> bool:
 def _failure_key(status: Status, timestamp: datetime | None) -> tuple[float, int]:
     if timestamp is None:
         return (float("-inf"), 0)  # equal to each other: the later arrival holds
-    return (timestamp.timestamp(), _TIE.index(status))
+    return (timestamp.timestamp(), TIE.index(status))
 
 
 def _with_status(
@@ -143,18 +154,30 @@ def _with_status(
 
 def _with_facts(delivery: Delivery, notification: Notification, *, is_stronger: bool) -> Delivery:
     """Take the facts over; an absent one blanks nothing, a weaker one only fills a gap."""
-    brought = {name: getattr(notification, name) for name in FACTS}
-    brought["sender_used"] = notification.from_
-    if notification.code in _LINK_CODES:
-        brought["sent_as"] = brought["sent_as"] or "SMS"
     return replace(
         delivery,
         **{
             name: value
-            for name, value in brought.items()
-            if value and (is_stronger or getattr(delivery, name) is None)
+            for name, value in brought(notification).items()
+            if is_stronger or getattr(delivery, name) is None
         },
     )
+
+
+def brought(notification: Notification) -> dict[str, Any]:
+    """Return the facts that a postback brings, by their names in `Delivery`."""
+    if notification.kind is Kind.DDM:
+        return {"handset": notification.handset} if notification.handset else {}
+    facts = {name: getattr(notification, name) for name in FACTS}
+    facts["sender_used"] = notification.from_
+    if notification.code in _LINK_CODES:
+        facts["sent_as"] = facts["sent_as"] or "SMS"
+    return {name: value for name, value in facts.items() if value}
+
+
+def discovery_rank(told: State | None) -> int:
+    """Return how strong a word on the discovery message is; an equal one replaces another."""
+    return DISCOVERY_RANK.get(told, DISCOVERY_FAILED)
 
 
 def _discovered(current: Delivery, notification: Notification) -> Folded:
@@ -162,20 +185,18 @@ def _discovered(current: Delivery, notification: Notification) -> Folded:
     told = notification.ddm_state
     if told is not None:
         before = State(current.ddm_status) if current.ddm_status else None
-        if _DISCOVERY_RANK.get(told, 2) >= _DISCOVERY_RANK.get(before, 2):
+        if discovery_rank(told) >= discovery_rank(before):
             after = replace(after, ddm_status=told.value)
-    if notification.handset and after.handset is None:
-        after = replace(after, handset=notification.handset)
+    after = _with_facts(after, notification, is_stronger=False)
     return Folded(after, Outcome.NOTED, noted_reason(notification))
 
 
 def _verdict(before: Status, told: Status, *, wins: bool) -> tuple[Outcome, str]:
-    if wins and told is before:
-        return Outcome.APPLIED, f"Confirmed {LABELS[told]}."
     if wins:
-        return Outcome.APPLIED, f"Set the status to {LABELS[told]}."
-    if told in FAILURES and before is Status.DELIVERED:
-        return Outcome.OUTRANKED, f"Says {LABELS[told]}, but the handset had confirmed receipt."
-    if told in FAILURES:
-        return Outcome.OUTRANKED, f"Says {LABELS[told]}; a later word says {LABELS[before]}."
-    return Outcome.OUTRANKED, f"Says {LABELS[told]}; {LABELS[before]} is known already."
+        reason = Reason.CONFIRMED if told is before else Reason.SET
+    elif told in FAILURES:
+        reason = Reason.TOO_LATE if before is Status.DELIVERED else Reason.LATER_WORD
+    else:
+        reason = Reason.KNOWN
+    sentence = reason.value.format(told=LABELS[told], before=LABELS[before])
+    return Outcome.APPLIED if wins else Outcome.OUTRANKED, sentence

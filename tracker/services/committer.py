@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from tracker.store.db import Sessions
 from tracker.store.spool import Spool, SpoolError, SpoolRecord
@@ -176,7 +176,7 @@ class Committer:
         for pending, result in zip(batch, results, strict=True):
             if isinstance(result, list):
                 self._settle(pending, result)
-            elif isinstance(result, DBAPIError):
+            elif not receive.is_fault_of_a_row(result):
                 away.append(pending)
             else:
                 log.error("postback not stored: our own fault", exc_info=result)
@@ -271,24 +271,38 @@ class Committer:
             log.warning("spooled postbacks are in the database", extra={"count": count})
 
     def _ingest_spooled(self, records: list[SpoolRecord]) -> None:
-        ingest_spooled(self._sessions, records, zone=self._zone, now=datetime.now(UTC))
+        now = datetime.now(UTC)
+        ingest_spooled(self._sessions, self._spool, records, zone=self._zone, now=now)
 
 
 def ingest_spooled(
-    sessions: Sessions, records: Sequence[SpoolRecord], *, zone: ZoneInfo, now: datetime
+    sessions: Sessions,
+    spool: Spool,
+    records: Sequence[SpoolRecord],
+    *,
+    zone: ZoneInfo,
+    now: datetime,
 ) -> None:
-    """Bring spooled requests to the database.
+    """Bring spooled requests to the database; one that it cannot take is set aside for people.
 
     Raises:
-        Exception: one could not be stored; all of them stay in the spool.
+        SQLAlchemyError: the database is away; all of them stay in the spool.
+        SpoolError: one could not be set aside; so do they then.
     """
     arrivals = [
         receive.read_spooled(r.body, r.content_type, zone=zone, received_at=r.received_at)
         for r in records
     ]
-    for result in receive.ingest_each(sessions, arrivals, zone=zone, now=now):
-        if isinstance(result, Exception):
+    results = receive.ingest_each(sessions, arrivals, zone=zone, now=now)
+    refused = []
+    for record, result in zip(records, results, strict=True):
+        if isinstance(result, SQLAlchemyError) and not receive.is_fault_of_a_row(result):
             raise result
+        if isinstance(result, Exception):
+            log.error("a spooled postback cannot be stored; set aside", exc_info=result)
+            refused.append(record)
+    if refused:
+        spool.set_aside(refused)
 
 
 def _record(arrival: Arrival) -> SpoolRecord:

@@ -7,13 +7,14 @@ postback at all is refused, by `read`.
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from tracker.domain.fold import Delivery, Outcome, fold, noted_reason, told_status
@@ -25,13 +26,13 @@ from tracker.protocol.postback import (
 )
 from tracker.protocol.tracking import MAX_KEY, tracking_key
 from tracker.protocol.transport import document_of
-from tracker.store import accounts, postbacks
+from tracker.store import accounts, db, postbacks
 from tracker.store import ingest as store
 from tracker.store.db import Sessions
 from tracker.store.ingest import Changes, Known, Target
 from tracker.store.rows import BodyRow, PostbackRow
 
-from . import effects
+from . import at_once, effects
 
 MAX_BATCH: Final = 256
 BODIES_AT_ONCE: Final = 100  # of at most 1 MiB each
@@ -40,6 +41,7 @@ _LOST_AGAINST_ANOTHER: Final = frozenset({"40001", "40P01"})  # serialisation fa
 _DELIVERIES: Final = frozenset({Kind.MMS, Kind.SMS, Kind.DDM})
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,26 +165,56 @@ def ingest_each(
     Raises:
         DBAPIError: the database is away; nothing is known of any of them.
     """
+    results: dict[int, Result] = {}
     try:
-        return list(ingest(sessions, arrivals, zone=zone, now=now))
+        results |= _at_once(sessions, arrivals, now)
+        rest = [place for place in range(len(arrivals)) if place not in results]
+        left = _ingest(sessions, [arrivals[place] for place in rest], zone, now)
+        results |= zip(rest, left, strict=True)
     except Exception as error:
-        if not _is_fault_of_a_row(error):
+        rest = [place for place in range(len(arrivals)) if place not in results]
+        if is_fault_of_a_row(error):
+            log.exception("a batch of postbacks failed; each is tried by itself")
+            results |= {place: _alone(sessions, arrivals[place], zone, now) for place in rest}
+        elif results:
+            results |= dict.fromkeys(rest, error)
+        else:
             raise
-        log.exception("a batch of postbacks failed; each is tried by itself")
-    return [_alone(sessions, arrival, zone, now) for arrival in arrivals]
+    return [results[place] for place in range(len(arrivals))]
 
 
 def ingest(
     sessions: Sessions, arrivals: Sequence[Arrival], *, zone: ZoneInfo, now: datetime
 ) -> list[list[Recorded]]:
-    """Commit a batch in one transaction, and return what each event of each request did."""
+    """Commit a batch, and return what each event of each request did."""
+    done = _at_once(sessions, arrivals, now)
+    rest = [place for place in range(len(arrivals)) if place not in done]
+    left = _ingest(sessions, [arrivals[place] for place in rest], zone, now)
+    done |= zip(rest, left, strict=True)
+    return [done[place] for place in range(len(arrivals))]
+
+
+def _at_once(
+    sessions: Sessions, arrivals: Sequence[Arrival], now: datetime
+) -> dict[int, list[Recorded]]:
+    """Commit what may take the quick way, by its place in the batch."""
+    done = _again_if_lost(lambda: at_once.tell(db.engine_of(sessions), arrivals, now))
+    return {
+        place: [Recorded(one.postback_id, is_repeat=False, outcome=one.outcome, reason=one.reason)]
+        for place, one in done.items()
+    }
+
+
+def _again_if_lost(do: Callable[[], T]) -> T:
+    """Do it again when it lost against another transaction, or its kept connection was stale."""
     for _ in range(RETRIES - 1):
         try:
-            return _ingest(sessions, arrivals, zone, now)
+            return do()
         except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) not in _LOST_AGAINST_ANOTHER:
+            has_lost = getattr(error.orig, "sqlstate", None) in _LOST_AGAINST_ANOTHER
+            if not (has_lost or error.connection_invalidated):
                 raise
-    return _ingest(sessions, arrivals, zone, now)
+    return do()
 
 
 def match_waiting(session: Session, key: str, *, zone: ZoneInfo, now: datetime) -> None:
@@ -298,9 +330,7 @@ class _Again:
     @classmethod
     def of(cls, row: PostbackRow, kept: BodyRow, zone: ZoneInfo) -> Self:
         """Read the bytes of a row."""
-        arrival = read_spooled(
-            kept.body, kept.content_type, zone=zone, received_at=row.received_at
-        )
+        arrival = read_spooled(kept.body, kept.content_type, zone=zone, received_at=row.received_at)
         events = [event for event in arrival.events if event.position == row.position]
         if not events:
             events = [Event(b"", row.position, None, "It holds fewer notifications than before.")]
@@ -381,7 +411,7 @@ def _alone(sessions: Sessions, arrival: Arrival, zone: ZoneInfo, now: datetime) 
     try:
         return ingest(sessions, [arrival], zone=zone, now=now)[0]
     except Exception as error:  # noqa: BLE001  # whatever it is, the bytes must be kept
-        if not _is_fault_of_a_row(error):
+        if not is_fault_of_a_row(error):
             return error
         reason = f"It could not be stored as it is: {type(error).__name__}."
     quarantined = _unreadable(
@@ -393,12 +423,22 @@ def _alone(sessions: Sessions, arrival: Arrival, zone: ZoneInfo, now: datetime) 
         return error
 
 
-def _is_fault_of_a_row(error: Exception) -> bool:
+def is_fault_of_a_row(error: Exception) -> bool:
     """Tell a row that cannot be stored from a database that cannot store."""
-    return not isinstance(error, DBAPIError) or isinstance(error, DataError | IntegrityError)
+    is_databases = isinstance(error, DBAPIError | PoolTimeoutError)
+    return not is_databases or isinstance(error, DataError | IntegrityError)
 
 
 def _ingest(
+    sessions: Sessions, arrivals: Sequence[Arrival], zone: ZoneInfo, now: datetime
+) -> list[list[Recorded]]:
+    """Commit requests in one transaction, the general way."""
+    if not arrivals:
+        return []
+    return _again_if_lost(lambda: _ingest_once(sessions, arrivals, zone, now))
+
+
+def _ingest_once(
     sessions: Sessions, arrivals: Sequence[Arrival], zone: ZoneInfo, now: datetime
 ) -> list[list[Recorded]]:
     incoming = [
@@ -498,7 +538,7 @@ def _row(arrival: Arrival, event: Event, judgement: _Judgement) -> store.Values:
     sms_key = tracking_key(n.sms_id) if n and n.sms_id else None
     return {
         "fingerprint": event.fingerprint,
-        "digest": arrival.digest,
+        "body_id": arrival.digest,
         "position": event.position,
         "received_at": arrival.received_at,
         "last_received_at": arrival.received_at,

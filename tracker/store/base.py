@@ -44,9 +44,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Convert to UTC; a naive time would be somebody's guess."""
         if value is None:
             return None
-        if value.tzinfo is None:
-            raise ValueError(f"a time without a zone cannot be stored: {value.isoformat()}")
-        value = value.astimezone(UTC)
+        value = to_utc(value)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
@@ -54,6 +52,17 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def to_utc(value: datetime) -> datetime:
+    """Return an aware time in UTC.
+
+    Raises:
+        ValueError: it has no zone.
+    """
+    if value.tzinfo is None:
+        raise ValueError(f"a time without a zone cannot be stored: {value.isoformat()}")
+    return value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):

@@ -1,23 +1,95 @@
-"""Many rows in one statement, on both engines alike.
+"""Many rows of several tables in one go, on both engines alike.
 
-PostgreSQL takes one array a column. SQLite runs one prepared statement for each row: there is no
-round trip to save, and its JSON functions would have to be told about bytes.
+On PostgreSQL all steps of a `write` are one statement, with one JSON array a table: arrays of
+columns would do as well, but the driver is several times slower at making them. SQLite runs one
+prepared statement for each row: there is no round trip to save.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, Final, Literal
 
 from sqlalchemy import ColumnElement, Dialect, Table, any_, bindparam, cast, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from .base import Base
+from .base import Base, to_utc
 from .db import dialect_of
 
+_POSTGRESQL: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
 Row = Mapping[str, Any]
-_Statement = Callable[[Table, tuple[str, ...], str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What one step does, apart from its rows.
+
+    `add` inserts the rows whose `key` is new, `put` also replaces those that are not newer by the
+    column `newer`, `change` gives each row named by its `key` its values. The column `link` holds
+    the key of a row of the first step, and gets that row's id; the column `plus` is added to.
+    """
+
+    kind: Literal["add", "put", "change"]
+    table: Table
+    names: tuple[str, ...]
+    key: str
+    newer: str = ""
+    link: str = ""
+    plus: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Rows of one table; all have the same names."""
+
+    shape: Shape
+    rows: Sequence[Row]
+
+
+def add(model: type[Base], rows: Sequence[Row], key: str = "", link: str = "") -> Step:
+    """Insert the rows whose `key` is new, or all of them."""
+    return Step(Shape("add", _table(model), _names(rows), key, link=link), rows)
+
+
+def put(model: type[Base], rows: Sequence[Row], key: str, newer: str) -> Step:
+    """Insert or replace rows by `key`, unless the one that is there is newer by column `newer`."""
+    return Step(Shape("put", _table(model), _names(rows), key, newer=newer), rows)
+
+
+def change(model: type[Base], rows: Sequence[Row], key: str = "id", plus: str = "") -> Step:
+    """Give each row, named by its `key`, its values."""
+    return Step(Shape("change", _table(model), _names(rows), key, plus=plus), rows)
+
+
+def write(session: Session, *steps: Step) -> dict[Any, int]:
+    """Do all steps that have rows, in their order; no two may touch the same row.
+
+    Returns the ids of the rows of the step with a `link`, by their key.
+    """
+    wanted = [step for step in steps if step.rows]
+    if not wanted:
+        return {}
+    connection = session.connection()
+    if connection.dialect.name == "postgresql":
+        sql = _postgresql(tuple(step.shape for step in wanted))
+        found = connection.exec_driver_sql(sql, tuple(without_types(step.rows) for step in wanted))
+        return {bytes(key): id_ for key, id_ in found if key is not None}
+    for step in wanted:
+        binders = _binders(step.shape, connection.dialect)
+        values = [tuple(bind(row[name]) for name, bind in binders) for row in step.rows]
+        connection.exec_driver_sql(_sqlite(step.shape, wanted[0].shape), values)
+    return {k: id_ for step in wanted if step.shape.link for k, id_ in _ids(session, step)}
+
+
+def _ids(session: Session, step: Step) -> list[tuple[Any, int]]:
+    column = step.shape.table.c[step.shape.key]
+    keys = {row[step.shape.key] for row in step.rows}
+    found = session.execute(select(column, step.shape.table.c.id).where(column.in_(keys)))
+    return [(key, id_) for key, id_ in found]
 
 
 def among(
@@ -30,112 +102,122 @@ def among(
     return column == any_(cast(bindparam(None, wanted, ARRAY(column.type)), ARRAY(column.type)))
 
 
-def add(session: Session, model: type[Base], rows: Sequence[Row], key: str) -> dict[Any, int]:
-    """Insert the rows whose `key` is new, and return the ids of all of them by that key."""
-    if not rows:
-        return {}
-    if dialect_of(session) == "postgresql":
-        return dict(_run(session, model, rows, key, _insert_postgresql))
-    _run(session, model, rows, key, _insert_sqlite)
-    column = getattr(model, key)
-    back = select(column, _table(model).c.id).where(
-        among(session, column, {row[key] for row in rows})
-    )
-    return {row[0]: row[1] for row in session.execute(back)}
-
-
-def update(session: Session, model: type[Base], rows: Sequence[Row]) -> None:
-    """Give each row, named by its `id`, its values."""
-    is_postgresql = dialect_of(session) == "postgresql"
-    _run(session, model, rows, "id", _update_postgresql if is_postgresql else _update_sqlite)
-
-
-def put(session: Session, model: type[Base], rows: Sequence[Row], key: str, newer: str) -> None:
-    """Insert or replace rows by `key`, unless the one that is there is newer by column `newer`."""
-    is_postgresql = dialect_of(session) == "postgresql"
-    made = _insert_postgresql if is_postgresql else _insert_sqlite
-
-    def statement(table: Table, names: tuple[str, ...], key: str) -> str:
-        insert = made(table, names, key).partition(" ON CONFLICT")[0]
-        values = ", ".join(f"{name} = excluded.{name}" for name in names if name != key)
-        return (
-            f"{insert} ON CONFLICT ({key}) DO UPDATE SET {values}"
-            f" WHERE {table.name}.{newer} <= excluded.{newer}"
-        )
-
-    _run(session, model, rows, key, statement)
-
-
-def _run(
-    session: Session, model: type[Base], rows: Sequence[Row], key: str, statement: _Statement
-) -> list[Any]:
-    if not rows:
-        return []
-    names = tuple(rows[0])
-    table, connection = _table(model), session.connection()
-    to_driver = _binders(table, names, connection.dialect)
-    sql = statement(table, names, key)
-    if connection.dialect.name == "sqlite":
-        values = [tuple(bind(row[name]) for name, bind in to_driver) for row in rows]
-        connection.exec_driver_sql(sql, values)
-        return []
-    arrays = tuple([bind(row[name]) for row in rows] for name, bind in to_driver)
-    result = connection.exec_driver_sql(sql, arrays)
-    return [tuple(row) for row in result] if result.returns_rows else []
-
-
-@cache
-def _binders(
-    table: Table, names: tuple[str, ...], dialect: Dialect
-) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
-    """Return what turns a value of each column into one of the driver's."""
-
-    def as_it_is(value: object) -> object:
-        return value
-
-    found = ((n, table.c[n].type.dialect_impl(dialect).bind_processor(dialect)) for n in names)
-    return tuple((name, bind or as_it_is) for name, bind in found)
-
-
-@cache
-def _insert_postgresql(table: Table, names: tuple[str, ...], key: str) -> str:
-    return (
-        f"INSERT INTO {table.name} ({', '.join(names)}) SELECT * FROM {_unnest(table, names)}"  # noqa: S608
-        f" ON CONFLICT ({key}) DO UPDATE SET {key} = excluded.{key} RETURNING {key}, id"
-    )
-
-
-@cache
-def _insert_sqlite(table: Table, names: tuple[str, ...], key: str) -> str:
-    marks = ", ".join("?" for _ in names)
-    return (
-        f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608
-        f" ON CONFLICT ({key}) DO NOTHING"
-    )
-
-
-@cache
-def _update_postgresql(table: Table, names: tuple[str, ...], key: str) -> str:
-    values = ", ".join(f"{name} = new.{name}" for name in names if name != key)
-    return (
-        f"UPDATE {table.name} SET {values} FROM {_unnest(table, names)}"  # noqa: S608
-        f" AS new ({', '.join(names)}) WHERE {table.name}.{key} = new.{key}"
-    )
-
-
-@cache
-def _update_sqlite(table: Table, names: tuple[str, ...], key: str) -> str:
-    values = ", ".join(f"{name} = ?{number}" for number, name in enumerate(names, 1) if name != key)
-    return f"UPDATE {table.name} SET {values} WHERE {key} = ?{names.index(key) + 1}"  # noqa: S608
-
-
-def _unnest(table: Table, names: tuple[str, ...]) -> str:
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    arrays = (f"%s::{table.c[name].type.compile(dialect=dialect)}[]" for name in names)
-    return f"unnest({', '.join(arrays)})"
+def _names(rows: Sequence[Row]) -> tuple[str, ...]:
+    return tuple(rows[0]) if rows else ()
 
 
 def _table(model: type[Base]) -> Table:
     table = model.__table__
     assert isinstance(table, Table)  # noqa: S101  # no model of ours is made of anything else
     return table
+
+
+# PostgreSQL
+
+
+def without_types(rows: Sequence[Row]) -> str:
+    """Return rows as the JSON that `json_to_recordset` reads; the statement names the types."""
+    return json.dumps(rows, default=_plain, ensure_ascii=False, separators=(",", ":"))
+
+
+def type_of(model: type[Base], name: str) -> str:
+    """Return the type of a column in PostgreSQL's words."""
+    return _type(_table(model), name)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"
+    if isinstance(value, datetime):
+        return to_utc(value).isoformat()
+    return str(value)
+
+
+@cache
+def _postgresql(shapes: tuple[Shape, ...]) -> str:
+    steps = [f"step{n} AS ({_postgresql_step(shape)})" for n, shape in enumerate(shapes)]
+    linked = [n for n, shape in enumerate(shapes) if shape.link]
+    last = f"SELECT key, id FROM step{linked[0]}" if linked else "SELECT NULL, NULL"  # noqa: S608
+    return f"WITH {', '.join(steps)} {last}"
+
+
+def _postgresql_step(shape: Shape) -> str:
+    table, names = shape.table.name, ", ".join(shape.names)
+    source = f"json_to_recordset(%s::json) AS new ({_definitions(shape)})"
+    if shape.kind == "change":
+        values = _assignments(shape, "new", table)
+        return (
+            f"UPDATE {table} SET {values} FROM {source} WHERE {table}.{shape.key} = new.{shape.key}"  # noqa: E501, S608
+        )
+    columns = ", ".join(f"step0.id AS {n}" if n == shape.link else f"new.{n}" for n in shape.names)
+    join = f" JOIN step0 ON step0.key = new.{shape.link}" if shape.link else ""
+    # Even an old row must give its id back, so it is written over with itself.
+    returning = f" RETURNING id, {shape.key} AS key" if shape.kind == "add" and shape.key else ""
+    conflict = _on_conflict(shape, f"DO UPDATE SET {shape.key} = excluded.{shape.key}")
+    return (
+        f"INSERT INTO {table} ({names}) SELECT {columns} FROM {source}{join}{conflict}{returning}"  # noqa: E501, S608
+    )
+
+
+def _definitions(shape: Shape) -> str:
+    def type_of(name: str) -> str:
+        # A link is the other row's key until the join.
+        return "bytea" if name == shape.link else _type(shape.table, name)
+
+    return ", ".join(f"{name} {type_of(name)}" for name in shape.names)
+
+
+def _type(table: Table, name: str) -> str:
+    return str(table.c[name].type.compile(dialect=_POSTGRESQL))
+
+
+# SQLite
+
+
+@cache
+def _sqlite(shape: Shape, first: Shape) -> str:
+    table = shape.table.name
+    if shape.kind == "change":
+        number = shape.names.index(shape.key) + 1
+        return f"UPDATE {table} SET {_assignments(shape, '?', table)} WHERE {shape.key} = ?{number}"  # noqa: S608
+    linked = f"(SELECT id FROM {first.table.name} WHERE {first.key} = ?)"  # noqa: S608
+    marks = ", ".join(linked if name == shape.link else "?" for name in shape.names)
+    conflict = _on_conflict(shape, "DO NOTHING")
+    return f"INSERT INTO {table} ({', '.join(shape.names)}) VALUES ({marks}){conflict}"  # noqa: S608
+
+
+@cache
+def _binders(shape: Shape, dialect: Dialect) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+    """Return what turns a value of each column into one of the driver's."""
+
+    def binder(name: str) -> Callable[[Any], Any]:
+        of_type = shape.table.c[name].type.dialect_impl(dialect).bind_processor(dialect)
+        return of_type if of_type and name != shape.link else _as_it_is
+
+    return tuple((name, binder(name)) for name in shape.names)
+
+
+def _as_it_is(value: object) -> object:
+    return value
+
+
+# Both
+
+
+def _on_conflict(shape: Shape, otherwise: str) -> str:
+    if not shape.key:
+        return ""
+    if shape.kind == "add":
+        return f" ON CONFLICT ({shape.key}) {otherwise}"
+    values = ", ".join(f"{name} = excluded.{name}" for name in shape.names if name != shape.key)
+    is_newer = f"{shape.table.name}.{shape.newer} <= excluded.{shape.newer}"
+    return f" ON CONFLICT ({shape.key}) DO UPDATE SET {values} WHERE {is_newer}"
+
+
+def _assignments(shape: Shape, new: str, table: str) -> str:
+    def value(number: int, name: str) -> str:
+        given = f"?{number}" if new == "?" else f"{new}.{name}"
+        return f"{table}.{name} + {given}" if name == shape.plus else given
+
+    numbered = enumerate(shape.names, 1)
+    return ", ".join(f"{name} = {value(n, name)}" for n, name in numbered if name != shape.key)

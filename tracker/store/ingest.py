@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, insert, select, text, update
+from sqlalchemy import ColumnElement, select, text
 from sqlalchemy.orm import Session
 
 from tracker.domain.fold import FACTS, Delivery
@@ -65,8 +65,9 @@ class Known:
 class Changes:
     """What a batch is to write.
 
-    A row of `postbacks` names its body by `digest`. `repeats` counts by journal id, `changed` and
-    `touched` are messages by id: one has a new state, the other only heard from the gateway again.
+    A row of `postbacks` has its body's digest as `body_id`. `repeats` counts by journal id.
+    `changed` and `touched` are messages by id: one has a new state, the other only heard from the
+    gateway again.
     """
 
     bodies: dict[bytes, Values] = field(default_factory=dict)
@@ -126,45 +127,52 @@ def targets_of_number(session: Session, number: str) -> list[Target]:
 
 def write(session: Session, changes: Changes, now: datetime) -> dict[bytes, int]:
     """Write a batch, and return the ids of its new journal rows by fingerprint."""
-    ids = bulk.add(session, PostbackBody, list(changes.bodies.values()), "digest")
-    rows = [
-        {**{n: v for n, v in row.items() if n != "digest"}, "body_id": ids[row["digest"]]}
-        for row in changes.postbacks
-    ]
-    written = bulk.add(session, Postback, rows, "fingerprint")
-    write_messages(session, changes.changed, now)
     touched = sorted(changes.touched - changes.changed.keys())
-    bulk.update(session, Message, [{"id": i, "updated_at": now} for i in touched])
-    _count_repeats(session, changes.repeats, now)
-    handsets = [changes.handsets[number] for number in sorted(changes.handsets)]
-    bulk.put(session, Handset, handsets, "number", newer="seen_at")
-    return written
-
-
-def write_messages(session: Session, changed: Mapping[int, Target], now: datetime) -> None:
-    """Write folded states back to the locked messages, and mark their hours for the rollups."""
-    rows = [
-        {"id": id_, "updated_at": now, **delivery_values(changed[id_].delivery)}
-        for id_ in sorted(changed)
+    repeats = [
+        {"id": id_, "repeats": changes.repeats[id_], "last_received_at": now}
+        for id_ in sorted(changes.repeats)
     ]
-    bulk.update(session, Message, rows)
-    mark_hours(session, {target.created_at for target in changed.values()})
+    handsets = [changes.handsets[number] for number in sorted(changes.handsets)]
+    return bulk.write(
+        session,
+        bulk.add(PostbackBody, list(changes.bodies.values()), "digest"),
+        bulk.add(Postback, changes.postbacks, "fingerprint", link="body_id"),
+        bulk.change(Message, _message_rows(changes.changed, now)),
+        bulk.change(Message, [{"id": id_, "updated_at": now} for id_ in touched]),
+        bulk.change(Postback, repeats, plus="repeats"),
+        bulk.put(Handset, handsets, "number", newer="seen_at"),
+        bulk.add(RollupMark, _hours(target.created_at for target in changes.changed.values())),
+    )
 
 
 def mark_hours(session: Session, moments: Iterable[datetime]) -> None:
-    """Note that the rollups of these hours are out of date."""
+    """Note that the rollups of the hours in which messages were made are out of date."""
+    bulk.write(session, bulk.add(RollupMark, _hours(moments)))
+
+
+def _hours(moments: Iterable[datetime]) -> list[Values]:
     hours = {moment.replace(minute=0, second=0, microsecond=0) for moment in moments}
-    if hours:
-        session.execute(insert(RollupMark), [{"hour": hour} for hour in sorted(hours)])
+    return [{"hour": hour} for hour in sorted(hours)]
+
+
+def _message_rows(changed: Mapping[int, Target], now: datetime) -> list[Values]:
+    return [
+        {"id": id_, "updated_at": now, **delivery_values(changed[id_].delivery)}
+        for id_ in sorted(changed)
+    ]
 
 
 def delivery_values(delivery: Delivery) -> Values:
     """Return what is stored of a state, cut to its columns; the journal has the whole."""
-    values: Values = {"status": delivery.status}
-    for name, width in _WIDTHS.items():
-        value = getattr(delivery, name)
-        values[name] = value[:width] if width and value else value
-    return values
+    return cut({name: getattr(delivery, name) for name in DELIVERY})
+
+
+def cut(values: Mapping[str, Any]) -> Values:
+    """Return values of a delivery as long as their columns are."""
+    return {
+        name: value[:width] if value and (width := _WIDTHS.get(name)) else value
+        for name, value in values.items()
+    }
 
 
 def _number(name: str | bytes) -> int:
@@ -194,14 +202,3 @@ def _targets(session: Session, condition: ColumnElement[bool]) -> list[tuple[str
         delivery = Delivery(**dict(zip(DELIVERY, values, strict=True)))
         targets.append((key, Target(id_, recipient, mms_id, created_at, delivery)))
     return targets
-
-
-def _count_repeats(session: Session, repeats: Mapping[int, int], now: datetime) -> None:
-    for id_ in sorted(repeats):
-        values = {"repeats": Postback.repeats + repeats[id_], "last_received_at": now}
-        session.execute(
-            update(Postback)
-            .where(Postback.id == id_)
-            .values(values)
-            .execution_options(synchronize_session=False)
-        )

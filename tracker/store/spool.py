@@ -158,6 +158,18 @@ class Spool:
             taken += self._drain_file(path, take, limit, should_stop)
         return taken
 
+    def set_aside(self, records: Sequence[SpoolRecord]) -> None:
+        """Keep for people what the database cannot take, in a file of the same format.
+
+        Raises:
+            SpoolError: it is not kept.
+        """
+        aside = Spool(self._damaged)
+        try:
+            aside.append(records)
+        finally:
+            aside.close()
+
     def close(self) -> None:
         """Close the file that is open for writing; a later append opens another."""
         with self._lock:

@@ -1,0 +1,99 @@
+"""Which postbacks may take the quick way, and what the database is told of them.
+
+Nearly all may: an ordinary word on one message, whose tracking id comes once in its batch. What
+the quick way then leaves, and everything else, takes the general one.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine
+
+from tracker.domain.fold import RANK, TIE, brought, discovery_rank, noted_reason, told_status
+from tracker.domain.status import FAILURES, LABELS, Status
+from tracker.protocol.notification import Kind, Notification, digits
+from tracker.store import ingest, ingest_at_once
+from tracker.store.ingest_at_once import BROUGHT, Done
+
+if TYPE_CHECKING:
+    from .receive import Arrival
+
+
+def tell(engine: Engine, arrivals: Sequence["Arrival"], now: datetime) -> Mapping[int, Done]:
+    """Commit the ordinary ones of a batch, and return what they did by their place in it."""
+    if engine.dialect.name != "postgresql":
+        return {}
+    rows = dict(_rows(arrivals, now))
+    if not rows:
+        return {}
+    done = ingest_at_once.tell(engine, list(rows.values()))
+    found = ((place, done.get(row["fingerprint"])) for place, row in rows.items())
+    return {place: one for place, one in found if one is not None}
+
+
+def _rows(arrivals: Sequence["Arrival"], now: datetime) -> Iterator[tuple[int, dict[str, Any]]]:
+    seen = set()
+    for place, arrival in enumerate(arrivals):
+        notification = arrival.events[0].notification
+        key = arrival.events[0].key
+        # Of several with one key only the first: each must see what the one before has done.
+        if len(arrival.events) > 1 or not notification or not key or key in seen:
+            continue
+        seen.add(key)
+        if _is_ordinary(notification):
+            yield place, _row(arrival, notification, key, now)
+
+
+def _is_ordinary(notification: Notification) -> bool:
+    if notification.defect or notification.sms_id:
+        return False
+    if notification.kind is Kind.MMS:
+        return told_status(notification) is not None
+    return notification.kind is Kind.DDM
+
+
+def _row(arrival: "Arrival", notification: Notification, key: str, now: datetime) -> dict[str, Any]:
+    event = arrival.events[0]
+    told = told_status(notification) if notification.kind is Kind.MMS else None
+    facts = ingest.cut(brought(notification))
+    return {
+        "fingerprint": event.fingerprint,
+        "position": event.position,
+        "received_at": arrival.received_at,
+        "code": (notification.code or "")[:32],
+        "kind": notification.kind,
+        "tracking_key": key,
+        "occurred_at": notification.timestamp,
+        "fields": notification.fields(),
+        "remarks": notification.remarks,
+        "digest": arrival.digest,
+        "content_type": arrival.content_type,
+        "body": arrival.body,
+        "recipient": digits(notification.to) or None,
+        "mms_id": notification.mms_id,
+        "os_of_handset": notification.os and notification.os[:128],
+        "now": now,
+        **{name: facts.get(name) for name in BROUGHT},
+        **(_told(told) if told else _discovered(notification)),
+    }
+
+
+def _told(told: Status) -> dict[str, Any]:
+    return {
+        "told": told,
+        "told_rank": RANK[told],
+        "label": LABELS[told],
+        "is_failure": told in FAILURES,
+        "is_final": told.is_final,
+        "tie": TIE.index(told) if told in FAILURES else 0,
+    }
+
+
+def _discovered(notification: Notification) -> dict[str, Any]:
+    told = notification.ddm_state
+    return {
+        "ddm": told,
+        "ddm_rank": discovery_rank(told) if told else None,
+        "noted": noted_reason(notification),
+    }
