@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from tracker.protocol.notification import Kind, Notification
+from tracker.protocol.notification import Kind, Notification, digits
 from tracker.protocol.phrases import State
 
 from .status import FAILURES, LABELS, Status
@@ -103,6 +103,19 @@ def fold(current: Delivery, notification: Notification, received_at: datetime) -
     if told is Status.SENT and after.sent_at is None:
         after = replace(after, sent_at=received_at)
     return Folded(after, *_verdict(current.status, told, wins=wins))
+
+
+def agrees(notification: Notification, recipient: str) -> bool:
+    """TO, where there is one, must be the recipient: tracking ids can be guessed (PROTOCOL 6.7)."""
+    to = digits(notification.to)
+    return not to or to == recipient
+
+
+def doubt(notification: Notification, mms_id: str) -> str:
+    """A differing MMSID is said, and blocks nothing: the documents' own example has one."""
+    if notification.mms_id and notification.mms_id != mms_id:
+        return f" It names MMS id {notification.mms_id[:32]}, not {mms_id}."
+    return ""
 
 
 def told_status(notification: Notification) -> Status | None:

@@ -10,11 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 
-from tracker.domain.fold import RANK, TIE, brought, discovery_rank, noted_reason, told_status
+from tracker.domain.fold import (
+    RANK,
+    TIE,
+    agrees,
+    brought,
+    discovery_rank,
+    doubt,
+    fold,
+    noted_reason,
+    told_status,
+)
 from tracker.domain.status import FAILURES, LABELS, Status
 from tracker.protocol.notification import Kind, Notification, digits
-from tracker.store import ingest, ingest_at_once
-from tracker.store.ingest_at_once import BROUGHT, Done
+from tracker.store import ingest, ingest_postgresql, ingest_sqlite
+from tracker.store.ingest import Done, Target
+from tracker.store.ingest_postgresql import BROUGHT
+from tracker.store.ingest_sqlite import Judged
 
 if TYPE_CHECKING:
     from .receive import Arrival
@@ -22,14 +34,27 @@ if TYPE_CHECKING:
 
 def tell(engine: Engine, arrivals: Sequence["Arrival"], now: datetime) -> Mapping[int, Done]:
     """Commit the ordinary ones of a batch, and return what they did by their place in it."""
-    if engine.dialect.name != "postgresql":
-        return {}
     rows = dict(_rows(arrivals, now))
     if not rows:
         return {}
-    done = ingest_at_once.tell(engine, list(rows.values()))
+    if engine.dialect.name == "sqlite":
+        return ingest_sqlite.tell(engine, rows, _judge(arrivals), now)
+    done = ingest_postgresql.tell(engine, list(rows.values()))
     found = ((place, done.get(row["fingerprint"])) for place, row in rows.items())
     return {place: one for place, one in found if one is not None}
+
+
+def _judge(arrivals: Sequence["Arrival"]) -> ingest_sqlite.Judge:
+    def judge(place: int, target: Target) -> Judged | None:
+        arrival = arrivals[place]
+        notification = arrival.events[0].notification
+        if notification is None or not agrees(notification, target.recipient):
+            return None
+        folded = fold(target.delivery, notification, arrival.received_at)
+        target.delivery = folded.delivery
+        return Judged(folded.outcome, folded.reason + doubt(notification, target.mms_id))
+
+    return judge
 
 
 def _rows(arrivals: Sequence["Arrival"], now: datetime) -> Iterator[tuple[int, dict[str, Any]]]:

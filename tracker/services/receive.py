@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import groupby
 from typing import Final, Self, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -17,8 +18,16 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
-from tracker.domain.fold import Delivery, Outcome, fold, noted_reason, told_status
-from tracker.protocol.notification import Kind, Notification
+from tracker.domain.fold import (
+    Delivery,
+    Outcome,
+    agrees,
+    doubt,
+    fold,
+    noted_reason,
+    told_status,
+)
+from tracker.protocol.notification import Kind, Notification, digits
 from tracker.protocol.postback import (
     NotAPostbackError,
     UnreadablePostbackError,
@@ -227,6 +236,7 @@ def match_waiting(session: Session, key: str, *, zone: ZoneInfo, now: datetime) 
         return
     known = store.known(session, [], [key])
     changes = Changes()
+    matched = []
     for first in range(0, len(waiting), BODIES_AT_ONCE):
         some = waiting[first : first + BODIES_AT_ONCE]
         bodies = postbacks.bodies(session, {row.body_id for row in some})
@@ -238,8 +248,12 @@ def match_waiting(session: Session, key: str, *, zone: ZoneInfo, now: datetime) 
                 judgement = _Judgement(Outcome.QUARANTINED, str(error))
             else:
                 judgement = _judge(session, notification, known, row.received_at, changes)
+                matched += [notification] if judgement.message_id is not None else []
             _write_down(session, row.id, judgement, now)
     store.write(session, changes, now)
+    for link in _links(matched):
+        store.lock(session, [link])
+        match_waiting(session, link, zone=zone, now=now)
 
 
 def replay(
@@ -449,12 +463,11 @@ def _ingest_once(
     recorded: dict[tuple[int, int], Recorded] = {}
     with sessions.begin() as session:
         store.lock(session, {name for i in incoming for name in _names_of(i.event)})
-        recorded |= _together(session, [i for i in incoming if not _is_odd(i.event)], now)
-        for one in (i for i in incoming if _is_odd(i.event)):
-            recorded |= _together(session, [one], now)
-            if one.event.notification and one.event.notification.sms_id:
-                key = tracking_key(one.event.notification.sms_id)
-                match_waiting(session, key, zone=zone, now=now)
+        for is_odd, run in groupby(incoming, key=lambda i: _is_odd(i.event)):
+            for some in ([one] for one in run) if is_odd else [list(run)]:
+                recorded |= _together(session, some, now)
+                for key in _links(i.event.notification for i in some):
+                    match_waiting(session, key, zone=zone, now=now)
         effects.follow(
             session, [(i.event.notification, i.arrival.received_at) for i in incoming], now
         )
@@ -468,6 +481,11 @@ def _is_odd(event: Event) -> bool:
     """Its message is not found by its own tracking key alone; such come one by one."""
     n = event.notification
     return n is not None and (n.kind in (Kind.PASS, Kind.SMS) or n.sms_id is not None)
+
+
+def _links(notifications: Iterable[Notification | None]) -> list[str]:
+    """Return the keys of the link SMS that these name as theirs."""
+    return sorted({tracking_key(n.sms_id) for n in notifications if n and n.sms_id})
 
 
 def _together(
@@ -575,7 +593,7 @@ def _judge(
         return _Judgement(Outcome.QUARANTINED, notification.defect)
     found = _targets(session, notification, known)
     targets = [changes.changed.get(target.id, target) for target in found]
-    target = next((t for t in targets if _agrees(notification, t)), None)
+    target = next((t for t in targets if agrees(notification, t.recipient)), None)
     if target is None and targets:
         reason = "TO is not the recipient of the message with this tracking id."
         return _Judgement(Outcome.QUARANTINED, reason, targets[0].id)
@@ -588,7 +606,7 @@ def _judge(
     changes.touched.add(target.id)
     if notification.handset:
         _remember_handset(changes, target.recipient, notification, received_at)
-    return _Judgement(folded.outcome, folded.reason + _doubt(notification, target), target.id)
+    return _Judgement(folded.outcome, folded.reason + doubt(notification, target.mms_id), target.id)
 
 
 def _remember_handset(
@@ -639,25 +657,8 @@ def _targets_of_pass(session: Session, notification: Notification) -> list[Targe
     if notification.custom_pass_id:
         return store.targets_of_pass(session, notification.custom_pass_id)
     if (notification.referenced_by or "").lower() == "phone" and notification.reference_value:
-        return store.targets_of_number(session, _digits(notification.reference_value))
+        return store.targets_of_number(session, digits(notification.reference_value))
     return []
-
-
-def _agrees(notification: Notification, target: Target) -> bool:
-    """TO, where there is one, must be the recipient: tracking ids can be guessed (PROTOCOL 6.7)."""
-    to = _digits(notification.to or "")
-    return not to or to == target.recipient
-
-
-def _digits(text: str) -> str:
-    return "".join(c for c in text if c.isascii() and c.isdigit())
-
-
-def _doubt(notification: Notification, target: Target) -> str:
-    """A differing MMSID is said, and blocks nothing: the documents' own example has one."""
-    if notification.mms_id and notification.mms_id != target.mms_id:
-        return f" It names MMS id {notification.mms_id[:32]}, not {target.mms_id}."
-    return ""
 
 
 def _without_message(notification: Notification) -> _Judgement:

@@ -147,7 +147,7 @@ def _postgresql_step(shape: Shape) -> str:
     if shape.kind == "change":
         values = _assignments(shape, "new", table)
         return (
-            f"UPDATE {table} SET {values} FROM {source} WHERE {table}.{shape.key} = new.{shape.key}"  # noqa: E501, S608
+            f"UPDATE {table} SET {values} FROM {source} WHERE {table}.{shape.key} = new.{shape.key}"  # noqa: S608
         )
     columns = ", ".join(f"step0.id AS {n}" if n == shape.link else f"new.{n}" for n in shape.names)
     join = f" JOIN step0 ON step0.key = new.{shape.link}" if shape.link else ""
@@ -155,7 +155,7 @@ def _postgresql_step(shape: Shape) -> str:
     returning = f" RETURNING id, {shape.key} AS key" if shape.kind == "add" and shape.key else ""
     conflict = _on_conflict(shape, f"DO UPDATE SET {shape.key} = excluded.{shape.key}")
     return (
-        f"INSERT INTO {table} ({names}) SELECT {columns} FROM {source}{join}{conflict}{returning}"  # noqa: E501, S608
+        f"INSERT INTO {table} ({names}) SELECT {columns} FROM {source}{join}{conflict}{returning}"  # noqa: S608
     )
 
 

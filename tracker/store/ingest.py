@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, select, text
+from sqlalchemy import ColumnElement, case, select, text
 from sqlalchemy.orm import Session
 
-from tracker.domain.fold import FACTS, Delivery
+from tracker.domain.fold import FACTS, Delivery, Outcome
 
 from . import bulk
 from .db import dialect_of
@@ -31,7 +31,21 @@ _LOCK: Final = text(
     "SELECT pg_advisory_xact_lock(number)"
     " FROM (SELECT DISTINCT unnest(CAST(:numbers AS bigint[])) AS number ORDER BY 1) AS numbers"
 )
+BODY: Final = ("digest", "received_at", "content_type", "body")
+EVENT: Final = (
+    "fingerprint", "position", "received_at", "code", "kind", "tracking_key", "occurred_at",
+    "fields", "remarks",
+)  # fmt: skip
 Values = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was done with one event by the quick way of its engine."""
+
+    postback_id: int
+    outcome: Outcome
+    reason: str
 
 
 @dataclass(slots=True)
@@ -47,7 +61,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class KnownEvent:
-    """A journal row that was there before the batch."""
+    """A journal row that was there before the batch, and the message that heard it."""
 
     id: int
     message_id: int | None
@@ -89,18 +103,22 @@ def lock(session: Session, names: Iterable[str | bytes]) -> None:
 
 
 def known(session: Session, fingerprints: Iterable[bytes], keys: Iterable[str]) -> Known:
-    """Return what is there already; the messages are locked, the newest of a key first."""
-    events: dict[bytes, KnownEvent] = {}
-    if seen := list(fingerprints):
-        found = select(Postback.fingerprint, Postback.id, Postback.message_id).where(
-            bulk.among(session, Postback.fingerprint, seen)
-        )
-        events = {row[0]: KnownEvent(row[1], row[2]) for row in session.execute(found)}
+    """Return what is there already; the messages are locked, the newest of a key first.
+
+    Events are looked for under the locks of their messages: the quick way has no others.
+    """
     targets: dict[str, list[Target]] = {}
     if wanted := sorted(set(keys)):
         is_wanted = bulk.among(session, Message.tracking_key, wanted)
         for key, target in _targets(session, is_wanted):
             targets.setdefault(key or "", []).append(target)
+    events: dict[bytes, KnownEvent] = {}
+    if seen := list(fingerprints):
+        heard = case((Postback.outcome != Outcome.QUARANTINED, Postback.message_id))
+        found = select(Postback.fingerprint, Postback.id, heard).where(
+            bulk.among(session, Postback.fingerprint, seen)
+        )
+        events = {row[0]: KnownEvent(row[1], row[2]) for row in session.execute(found)}
     return Known(events, targets)
 
 
@@ -110,7 +128,9 @@ def targets_of_sms(session: Session, key: str) -> list[Target]:
     Source: PROTOCOL 6.8, legacy dialect.
     """
     linked = select(Postback.message_id).where(
-        Postback.sms_key == key, Postback.message_id.is_not(None)
+        Postback.sms_key == key,
+        Postback.message_id.is_not(None),
+        Postback.outcome != Outcome.QUARANTINED,
     )
     return [target for _, target in _targets(session, Message.id.in_(linked))]
 

@@ -9,7 +9,6 @@ the two equal.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
@@ -27,12 +26,9 @@ from tracker.domain.fold import (
 from tracker.domain.status import FAILURES, LABELS
 
 from .bulk import type_of, without_types
+from .ingest import EVENT, Done
 from .models import Message, Postback
 
-EVENT: Final = (
-    "fingerprint", "position", "received_at", "code", "kind", "tracking_key", "occurred_at",
-    "fields", "remarks",
-)  # fmt: skip
 BROUGHT: Final = (*FACTS, "sender_used")
 _OWN: Final = {
     "digest": "bytea", "content_type": "text", "body": "bytea", "recipient": "text",
@@ -40,15 +36,6 @@ _OWN: Final = {
     "is_final": "bool", "tie": "int", "ddm": "text", "ddm_rank": "int", "noted": "text",
     "os_of_handset": "text", "now": "timestamptz",
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What was done with one event."""
-
-    postback_id: int
-    outcome: Outcome
-    reason: str
 
 
 def tell(engine: Engine, events: Sequence[Mapping[str, Any]]) -> dict[bytes, Done]:
