@@ -1,118 +1,112 @@
-"""Durable postbacks a second, as a ratio to an empty Flask view under the same gunicorn.
+"""How fast postbacks are received, as ratios measured in one run. Linux; about two minutes.
 
-Usage: python bench/receive.py [--postbacks N] [--rounds N]
+Usage: python bench/receive.py [--engine sqlite|postgresql|both] [--figures LIST] [--full] [--json]
 
-Both are asked in turns by the same client: eight connections at a time, a new one each request.
-Stored rows are counted against the answers. SQLite alone; nothing but loopback is used.
+Every postback tells of a message of its own, and every 200 is counted against the database; a
+difference ends the run with 1. Nothing but the loopback is used. The figures:
+
+    empty      durable postbacks a second ÷ an empty Flask view, new connections
+    naive      ÷ the same work with one ORM session a request (naive.py)
+    pgbench    ÷ PostgreSQL alone with the same insert and update in one statement
+    keepalive  ÷ an empty Flask view, one request at a time on one kept connection
+    p99        the 99th percentile of the answer time at half of the full rate
+    fsync      the rate that is kept when every fsync of the database takes 2 ms longer
+    memory     resident memory of the web processes, late in a long load against early in it
 """
 
 import argparse
-import http.client
-import os
-import socket
-import statistics
-import subprocess
+import json
+import signal
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from sqlalchemy import func, select
+from support import report
+from support.databases import ENGINES
+from support.figures import FIGURES
+from support.stage import Plan, stage
 
-from tracker.store import db, schema
-from tracker.store.models import Postback
-
-ROOT = Path(__file__).parents[1]
-TOKEN = "postback-token-of-the-benchmark"
-EMPTY = (
-    "from flask import Flask\napp = Flask('empty')\n@app.post('/')\ndef view():\n    return ''\n"
-)
-BODY = (
-    "<POSTBACK><ORIGIN>MMS_MT</ORIGIN><CODE>N102</CODE><STATUS>Message Sent/Delivered</STATUS>"
-    "<TO>12025550143</TO><TRACKINGID>BENCH_{}</TRACKINGID><SPID>0001890</SPID>"
-    "<TIMESTAMP>2026-11-20T07:20:49-05:00</TIMESTAMP><HANDSET>motol7c</HANDSET></POSTBACK>"
-)
-CONNECTIONS = 8
-
-
-@contextmanager
-def gunicorn(folder: Path, application: str) -> Iterator[int]:
-    """Serve an application with our own configuration on a free port while the block runs."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = int(probe.getsockname()[1])
-    environ = {
-        **os.environ,
-        "WEB_BIND": f"127.0.0.1:{port}",
-        "TRACKER_DATABASE_URL": f"sqlite:///{folder}/bench.db",
-        "TRACKER_POSTBACK_TOKENS": TOKEN,
-    }
-    command = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "deploy" / "gunicorn.conf.py")]
-    process = subprocess.Popen([*command, application], cwd=folder, env=environ)
-    try:
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
-        yield port
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def rate(port: int, path: str, bodies: list[str]) -> float:
-    """Post all bodies and return how many a second; every answer must be 200."""
-
-    def post(body: str) -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        connection.request("POST", path, body, {"Content-Type": "text/xml"})
-        status = connection.getresponse().status
-        connection.close()
-        return status
-
-    started = time.monotonic()
-    with ThreadPoolExecutor(CONNECTIONS) as pool:
-        statuses = set(pool.map(post, bodies))
-    seconds = time.monotonic() - started
-    if statuses != {200}:
-        raise SystemExit(f"not every answer was 200: {statuses}")
-    return len(bodies) / seconds
+SHORT = Plan(messages=20_000, rounds=3, seconds=1.5, memory=(2_000, 20_000))
+FULL = Plan(messages=1_000_000, rounds=7, seconds=5.0, memory=(10_000, 1_000_000))
 
 
 def main() -> None:
-    """Measure in turns and print medians and their ratio."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--postbacks", type=int, default=1000, help="per round")
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "empty.py").write_text(EMPTY)
-        sessions = db.connect(f"sqlite:///{folder}/bench.db")
-        schema.upgrade(db.engine_of(sessions))
-        with (
-            gunicorn(folder, "empty:app") as empty_port,
-            gunicorn(folder, "tracker.web:from_environ()") as port,
-        ):
-            empty, durable = [], []
-            for number in range(options.rounds):
-                first = number * options.postbacks
-                bodies = [BODY.format(first + i) for i in range(options.postbacks)]
-                empty.append(rate(empty_port, "/", bodies))
-                durable.append(rate(port, f"/postbacks/{TOKEN}", bodies))
-        with sessions() as session:
-            stored = session.scalar(select(func.count(Postback.id)))
-    print(f"empty Flask view     {statistics.median(empty):8.0f} /s")
-    print(f"durable postbacks    {statistics.median(durable):8.0f} /s  (SQLite, unmatched)")
-    print(f"ratio                {statistics.median(durable) / statistics.median(empty):8.2f}")
-    print(f"stored               {stored} of {options.rounds * options.postbacks}")
+    """Measure and print."""
+    options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the servers are stopped on the way out
+    engines = ENGINES if options.engine == "both" else (options.engine,)
+    results = []
+    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as name:
+        for engine in engines:
+            results.append(_measure(engine, _plan(options), options.figures, Path(name)))
+            if not options.json:
+                print(f"\n{report.as_text(results[-1])}", flush=True)
+    if options.json:
+        found = {result.engine: report.as_json(result) for result in results}
+        json.dump({"machine": report.machine(), "engines": found}, sys.stdout, indent=2)
+        print()
+    else:
+        print(f"\n{report.machine()}")
+
+
+def _measure(engine: str, plan: Plan, names: Sequence[str], folder: Path) -> report.Result:
+    figures = []
+    with stage(engine, plan, folder / engine, wants_slow_fsync="fsync" in names) as built:
+        for name in names:
+            print(f"{engine}: {name} ...", file=sys.stderr, flush=True)
+            figures.append(FIGURES[name](built))
+        return report.Result(
+            engine=engine,
+            version=built.database.version,
+            messages=built.loaded,
+            postbacks=built.used,
+            figures=figures,
+            others=dict(built.others),
+            costs=built.costs,
+        )
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    base = FULL if options.full else SHORT
+    messages = options.messages or base.messages
+    return Plan(
+        messages=messages,
+        rounds=options.rounds or base.rounds,
+        seconds=options.seconds or base.seconds,
+        memory=base.memory if messages >= base.memory[1] else (messages // 10 + 1, messages + 1),
+    )
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--engine", choices=[*ENGINES, "both"], default="both")
+    parser.add_argument(
+        "--figures", type=_figures, default=list(FIGURES), metavar="LIST",
+        help=f"some of {','.join(FIGURES)}",
+    )  # fmt: skip
+    parser.add_argument("--full", action="store_true", help="a million messages; an hour")
+    parser.add_argument("--messages", type=_positive, help="loaded before the first round")
+    parser.add_argument("--rounds", type=_positive)
+    parser.add_argument("--seconds", type=float, help="length of a round")
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args()
+
+
+def _figures(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := set(names) - set(FIGURES):
+        raise argparse.ArgumentTypeError(f"no figure is called {', '.join(sorted(unknown))}")
+    return names
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return number
 
 
 if __name__ == "__main__":
