@@ -119,7 +119,10 @@ def test_every_page_fits_and_is_accessible(
     assert_sound(visit.page)
     visit.log_in()
     visit.page.wait_for_url("**/messages")
-    paths = ["/messages", "/messages?status=failed", f"/messages/{delivered}"]
+    paths = [
+        "/messages", "/messages?status=failed", f"/messages/{delivered}", "/journal",
+        "/journal?outcome=unmatched", "/alerts", "/suppressed", "/settings/postback-address",
+    ]  # fmt: skip
     visit.page.goto(f"{tracker.url}/messages/{delivered}")
     link = visit.page.locator("a[href*='/postbacks/']").first.get_attribute("href")
     for path in [*paths, str(link)]:

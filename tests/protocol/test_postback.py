@@ -460,6 +460,23 @@ def test_of_other_repeated_elements_the_first_counts_and_that_is_said() -> None:
     notification = read("<POSTBACK><CODE>N101</CODE><SPID/><SPID>1</SPID><SPID>2</SPID></POSTBACK>")
     assert notification.spid == "1"
     assert notification.remarks == ("SPID is given twice and differs; the first was taken.",)
+
+
+def test_several_repetitions_are_said_in_the_order_of_the_fields() -> None:
+    twice = "".join(f"<{name}>1</{name}><{name}>2</{name}>" for name in ("TEXT", "FILE", "SPID"))
+    notification = read(f"<POSTBACK><CODE>N101</CODE>{twice}</POSTBACK>")
+    assert notification.remarks == (
+        "SPID is given twice and differs; the first was taken.",
+        "TEXT is given twice and differs; the first was taken.",
+    )
+
+
+@pytest.mark.parametrize("elements", ["{usual}{other}", "{other}{usual}"])
+def test_the_usual_one_of_two_elements_for_a_field_counts(elements: str) -> None:
+    both = elements.format(usual="<SUBJECT>1</SUBJECT>", other="<MESSAGESUBJECT>2</MESSAGESUBJECT>")
+    notification = read(f"<POSTBACK><CODE>N101</CODE>{both}</POSTBACK>")
+    assert notification.subject == "1"
+    assert notification.remarks == ("SUBJECT is given twice and differs; the first was taken.",)
     assert notification.defect is None
 
 

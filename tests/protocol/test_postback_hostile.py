@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tracker.protocol import postback_fields, transport
 from tracker.protocol.postback import (
     NotAPostbackError,
     Notification,
@@ -124,6 +125,19 @@ def test_many_namespaces_are_read() -> None:
     body = f"<n9:postback {spaces}><n8:code>N101</n8:code></n9:postback>"
     [notification] = read_all(body.encode())
     assert notification.code == "N101"
+
+
+def test_little_is_remembered_of_what_strangers_name() -> None:
+    names = "".join(f"<n{number}/><{'n' * 100}{number}/>" for number in range(2_000))
+    for number in range(1_000):
+        read_all(b"<POSTBACK><CODE>N101</CODE></POSTBACK>", f"text/xml; a={number}")
+    read_all(f"<POSTBACK><CODE>N101</CODE>{names}</POSTBACK>".encode(), "text/xml; a=" + "x" * 200)
+    for remembered in (postback_fields._remembered, transport._short_type):
+        kept = remembered.cache_info()
+        assert kept.currsize <= (kept.maxsize or 0) <= 512
+    misses = postback_fields._remembered.cache_info().misses
+    read_all(f"<POSTBACK><CODE>N101</CODE><{'n' * 100}/></POSTBACK>".encode())
+    assert postback_fields._remembered.cache_info().misses <= misses + 2  # POSTBACK and CODE
 
 
 def test_a_value_of_a_mebibyte_is_kept_whole() -> None:

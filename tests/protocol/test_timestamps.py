@@ -100,3 +100,16 @@ def test_what_python_prints_is_read_back(moment: datetime, minutes: int) -> None
 @given(st.text(alphabet="0123456789-:+TZ. ", max_size=40))
 def test_no_text_is_an_exception(text: str) -> None:
     utc_timestamp(text, NEW_YORK)
+
+
+usual = st.from_regex(
+    r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9][+-][0-2][0-9]:[0-6][0-9]",
+    fullmatch=True,
+)
+
+
+@given(usual)
+def test_the_usual_form_says_what_its_other_spellings_say(text: str) -> None:
+    expected = utc_timestamp(text.replace("T", " "), NEW_YORK)
+    assert utc_timestamp(text, NEW_YORK) == expected
+    assert utc_timestamp(f" {text}\n", NEW_YORK) == expected

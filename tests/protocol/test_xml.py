@@ -1,5 +1,6 @@
 """Decoding and the hardened parser. Source: PROTOCOL 6.8, 6.10; all documents are ours."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -182,3 +183,28 @@ def test_no_text_is_another_exception(text: str) -> None:
         parse_xml(text)
     except XmlError as error:
         assert str(error)  # noqa: PT017 - what is checked is that nothing else is raised
+
+
+def test_the_fewest_tags_that_are_nested_too_deep_are_counted() -> None:
+    assert parse_xml("<a>" * 31 + "<a/>" + "</a>" * 31).tag == "a"
+    with pytest.raises(XmlLimitError):
+        parse_xml("<a>" * 32 + "<a/>" + "</a>" * 32)
+
+
+@pytest.mark.parametrize("text", ["", "<a>", "<a>&x;</a>", "<a>\x00</a>", "<a>" * 10_000])
+def test_a_document_that_failed_leaves_nothing_to_the_next(text: str) -> None:
+    messages = set()
+    for _ in range(3):
+        with pytest.raises(NotWellFormedError) as caught:
+            parse_xml(text)
+        messages.add(str(caught.value))
+        assert text_of(parse_xml("<a>1</a>")) == "1"
+    assert len(messages) == 1
+
+
+def test_threads_read_at_the_same_time() -> None:
+    def read(number: int) -> str | None:
+        return text_of(parse_xml(f"<a>{'x' * number}</a>"))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(read, range(1, 500))) == ["x" * number for number in range(1, 500)]

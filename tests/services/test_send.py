@@ -17,7 +17,7 @@ from tracker.protocol.codes import error_class
 from tracker.sandbox.options import SandboxOptions
 from tracker.sandbox.server import running
 from tracker.services import send
-from tracker.store import db, messages, outbox
+from tracker.store import alerts, db, messages, outbox
 from tracker.store.db import Sessions
 
 TAKEN = Accepted("TU1TXzEyMzQ2", "60856", "<RESPONSE>...</RESPONSE>")
@@ -71,6 +71,20 @@ def test_every_other_answer_has_its_status(
     public_id = queued(sessions)
     sent(sessions, answer, later)
     assert reloaded(sessions, public_id).status is status
+
+
+def test_a_refused_account_sounds_one_alert_that_counts(
+    sessions: Sessions, later: datetime
+) -> None:
+    for _ in range(2):
+        queued(sessions)
+        sent(sessions, refused("E104"), later)
+    queued(sessions)
+    sent(sessions, refused("E110"), later)  # the number's fault, not the account's
+    with sessions() as session:
+        (alert,) = alerts.open_ones(session, 5)
+    assert (alert.kind, alert.subject, alert.count) == ("account", "E104", 2)
+    assert "because" in alert.detail
 
 
 def test_a_transient_refusal_is_asked_again_later_and_not_for_ever(

@@ -5,9 +5,11 @@ Source: PROTOCOL 6.11.
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Final
 
 from .phrases import State, phrase_letters
@@ -27,10 +29,6 @@ class Kind(StrEnum):
     PASS = "pass"  # noqa: S105
     QUEUE_ERROR = "queue_error"
     UNKNOWN = "unknown"
-
-
-# Ours alone: not among the fields of PROTOCOL 6.11.
-_UNTOLD: Final = frozenset({"celly", "timestamp_text", "remarks", "defect"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,12 +92,14 @@ class Notification:
 
     def fields(self) -> dict[str, Any]:
         """Return the fields by their names in PROTOCOL 6.11, fit for JSON; absent ones left out."""
-        named = ((item.name, getattr(self, item.name)) for item in fields(self))
-        return {
-            name.removesuffix("_"): _plain(value)
-            for name, value in named
-            if name not in _UNTOLD and value not in (None, ())
-        }
+        named = zip(_TOLD, _values(self), strict=False)
+        told = {name: value for name, value in named if value is not None}
+        if not self.files:
+            del told["files"]
+        for name, plain in _PLAIN.items():
+            if name in told:
+                told[name] = plain(told[name])
+        return told
 
     @property
     def tracking_key(self) -> str | None:
@@ -115,26 +115,43 @@ class Notification:
 
         Source: PROTOCOL 6.10, Duplicates, and 6.8.
         """
-        return json.dumps(self._identity(), sort_keys=True, separators=(",", ":"))
+        return _COMPACT.encode(self._identity())
 
     def _identity(self) -> list[Any]:
-        instant = _plain(self.timestamp) if self.timestamp else self.timestamp_text
-        if self.tracking_key is None or self.defect:
+        instant = _utc_text(self.timestamp) if self.timestamp else self.timestamp_text
+        key = self.tracking_key
+        if key is None or self.defect:
             whole = {k: v for k, v in self.fields().items() if k != "notification_id"}
             return ["whole", whole, instant, self.celly, self.defect]
         letters = phrase_letters(self.status)
-        return ["event", self.tracking_key, self.code, letters, instant, self.celly,
-                digits(self.to), self.sms_id]  # fmt: skip
+        to = digits(self.to)
+        return ["event", key, self.code, letters, instant, self.celly, to, self.sms_id]
+
+
+# Ours alone: not among the fields of PROTOCOL 6.11.
+_UNTOLD: Final = frozenset({"celly", "timestamp_text", "remarks", "defect"})
+_ATTRIBUTES: Final = [f.name for f in fields(Notification) if f.name not in _UNTOLD]
+_TOLD: Final = [name.removesuffix("_") for name in _ATTRIBUTES]
+_values: Final = attrgetter(*_ATTRIBUTES)
+
+_COMPACT: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+_NO_DIGITS: Final = re.compile("[^0-9]+")
 
 
 def digits(number: str | None) -> str:
     """Return the digits of a number, which are all of it that two spellings share."""
-    return re.sub("[^0-9]", "", number or "")
+    return _NO_DIGITS.sub("", number or "")
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
-    if isinstance(value, StrEnum):
-        return value.value
-    return list(value) if isinstance(value, tuple) else value
+def _utc_text(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
+
+
+# How JSON holds the fields that are not text already.
+_PLAIN: Final[dict[str, Callable[[Any], object]]] = {
+    "kind": str,
+    "state": str,
+    "ddm_state": str,
+    "timestamp": _utc_text,
+    "files": list,
+}

@@ -52,11 +52,12 @@ _OUTCOMES: Final = {  # letters only; all but the first two also follow "Message
     "forwarded": State.SENT,
     "indeterminate": State.SENT,
 }
+_NO_LETTERS: Final = re.compile("[^a-z]+")
 
 
 def phrase_letters(phrase: str | None) -> str:
     """Return what phrases are compared by: their letters, in lower case."""
-    return re.sub("[^a-z]", "", (phrase or "").lower())
+    return _NO_LETTERS.sub("", (phrase or "").lower())
 
 
 def phrase_outcome(phrase: str | None) -> State | None:
@@ -77,9 +78,7 @@ def resolved_state(code: str, *outcomes: State | None) -> State | None:
     default = DEFAULTS.get(code)
     if default is None:
         return None
-    usable = (outcome for outcome in outcomes if _is_usable(code, outcome))
-    return next(filter(None, usable), default)
-
-
-def _is_usable(code: str, outcome: State | None) -> bool:
-    return not (code.startswith("E") and outcome in _SUCCESSES)
+    for outcome in outcomes:
+        if outcome and not (outcome in _SUCCESSES and code.startswith("E")):
+            return outcome
+    return default

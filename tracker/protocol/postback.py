@@ -56,6 +56,7 @@ _KINDS: Final = {
     Kind.QUEUE_ERROR: "E999",
 }
 _KIND_OF: Final = {code: kind for kind, codes in _KINDS.items() for code in codes.split()}
+_WITH_STATE: Final = frozenset({Kind.MMS, Kind.SMS})
 
 # Fields whose texts are one value in several spellings; the others are kept letter for letter.
 _SPELLINGS: Final[dict[str, Callable[[str], str]]] = {
@@ -167,18 +168,17 @@ def _is_plausible(text: str) -> bool:
 def _notification(
     raw: RawFields, zone: tzinfo, remarks: tuple[str, ...], defects: tuple[str, ...]
 ) -> Notification:
-    texts: dict[str, Any] = {name: _text(raw, name) for name in FIELDS}
-    timestamp_text = texts.pop("timestamp")
+    repeated = raw.repeated()
+    texts = _texts(raw)
+    timestamp_text = texts.pop("timestamp", None)
     reading = utc_timestamp(timestamp_text, zone)
-    code, tracking_id = texts["code"], texts["tracking_id"]
-    kind = _kind(code, texts["origin"])
-    state = resolved_state(
-        code or "", attribute_state(raw.status_attributes), phrase_outcome(texts["status"])
-    )
+    tracking_id = texts.get("tracking_id")
+    kind = _kind(texts["code"], texts.get("origin"))
+    state = _state(raw, texts)
     return Notification(
-        **_with_full_spid(raw, texts),
+        **texts,
         kind=kind,
-        state=state if kind in {Kind.MMS, Kind.SMS} else None,
+        state=state if kind in _WITH_STATE else None,
         ddm_state=state if kind is Kind.DDM else None,
         tracking_ref=tracking_ref(tracking_id) if tracking_id else None,
         timestamp=reading.instant,
@@ -186,14 +186,30 @@ def _notification(
         files=tuple(raw.files),
         notification_id=raw.notification_id,
         celly=raw.status_attributes.get("CELLY"),
-        remarks=(*remarks, *raw.remarks, *_repetitions(raw), *_zone_remarks(reading, zone)),
-        defect=" ".join([*defects, *_defects(raw)]) or None,
+        remarks=(
+            *remarks,
+            *raw.remarks,
+            *_repetitions(raw, repeated),
+            *_zone_remarks(reading, zone),
+        ),
+        defect=" ".join([*defects, *_defects(raw, repeated)]) or None,
     )
 
 
-def _text(raw: RawFields, name: str) -> str | None:
-    told = raw.told(name)
-    return _SPELLINGS.get(name, str)(told[0]) if told else None
+def _texts(raw: RawFields) -> dict[str, Any]:
+    texts: dict[str, Any] = {"code": None, **raw.first()}
+    for name, spelled in _SPELLINGS.items():
+        if text := texts.get(name):
+            texts[name] = spelled(text)
+    if spid := texts.get("spid"):
+        is_legacy = raw.is_wrapped or raw.status_attributes or "history_id" in texts
+        texts["spid"] = full_spid(spid) if is_legacy else spid
+    return texts
+
+
+def _state(raw: RawFields, texts: dict[str, Any]) -> State | None:
+    outcomes = attribute_state(raw.status_attributes), phrase_outcome(texts.get("status"))
+    return resolved_state(texts["code"] or "", *outcomes)
 
 
 def _kind(code: str | None, origin: str | None) -> Kind:
@@ -202,29 +218,25 @@ def _kind(code: str | None, origin: str | None) -> Kind:
     return Kind.MMS if kind is Kind.SMS and origin == "MMS_MT" else kind
 
 
-def _with_full_spid(raw: RawFields, texts: dict[str, Any]) -> dict[str, Any]:
-    is_legacy = raw.is_wrapped or raw.status_attributes or texts["history_id"]
-    if is_legacy and texts["spid"]:
-        return {**texts, "spid": full_spid(texts["spid"])}
-    return texts
-
-
 def _zone_remarks(reading: Reading, zone: tzinfo) -> Iterator[str]:
     if reading.is_zone_assumed:
         yield f"TIMESTAMP has no offset, read as {zone}."
 
 
-def _repetitions(raw: RawFields) -> Iterator[str]:
-    for name in FIELDS.keys() - _KEYS.keys():
-        if len({_SPELLINGS.get(name, str)(text) for text in raw.told(name)}) > 1:
+def _repetitions(raw: RawFields, repeated: list[str]) -> Iterator[str]:
+    for name in repeated:
+        spelled = _SPELLINGS.get(name, str)
+        if name not in _KEYS and len({spelled(text) for text in raw.told(name)}) > 1:
             yield f"{FIELDS[name][0]} is given twice and differs; the first was taken."
 
 
-def _defects(raw: RawFields) -> Iterator[str]:
+def _defects(raw: RawFields, repeated: list[str]) -> Iterator[str]:
     """Yield why a notification must not be acted upon. Source: PROTOCOL 6.10, quarantined."""
     if not raw.told("code"):
         yield "It has no code."
     for name, key in _KEYS.items():
+        if name not in repeated:
+            continue
         different = {key(text): text for text in raw.told(name)}
         if len(different) > 1:
             first, second, *_ = different.values()

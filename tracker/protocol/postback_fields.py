@@ -3,8 +3,8 @@
 XML and JSON, flat or wrapped, all end here. Source: PROTOCOL 6.8 (dialects), 6.10 (values).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from lxml import etree
@@ -56,7 +56,12 @@ FIELDS: Final = {
     "history_id": ("HISTORYID",),
     "scheduled_id": ("SCHEDULEDID",),
 }
-LEAVES: Final = frozenset(name for names in FIELDS.values() for name in names) | {"FILE"}
+_FIELD_OF: Final = {element: name for name, elements in FIELDS.items() for element in elements}
+LEAVES: Final = frozenset(_FIELD_OF) | {"FILE"}
+
+# Names come from strangers: what is remembered of them is neither long nor much.
+_SHORT: Final = 64  # characters
+_REMEMBERED: Final = 512
 
 
 @dataclass(slots=True)
@@ -77,7 +82,21 @@ class RawFields:
 
     def told(self, field_name: str) -> list[str]:
         """Return all texts told for one of our names, those of the usual element first."""
-        return [text for name in FIELDS[field_name] for text in self.values.get(name, [])]
+        return [text for name in FIELDS[field_name] for text in self.values.get(name, ())]
+
+    def first(self) -> dict[str, str]:
+        """Return the first text told for each of our names that has one."""
+        texts: dict[str, str] = {}
+        for element, told in self.values.items():
+            if name := _FIELD_OF.get(element):
+                texts[name] = self.told(name)[0] if name in texts else told[0]
+        return texts
+
+    def repeated(self) -> list[str]:
+        """Return those of our names that more than one text is told for."""
+        if len(self.first()) == sum(map(len, self.values.values())):
+            return []  # nearly always, and found out without asking for every name
+        return [name for name in FIELDS if len(self.told(name)) > 1]
 
     @property
     def is_empty(self) -> bool:
@@ -91,39 +110,44 @@ def read_element(root: etree._Element) -> list[RawFields]:
     Fields count only as direct children of POSTBACK, NOTIFICATION or BODY: what lies deeper, such
     as PASSDATA, belongs to something else.
     """
-    wrapped = [child for child in root if element_name(child) == NOTIFICATION]
+    children = _named(root)
+    own = _fields_of(root, children)
+    wrapped = [child for name, child in children if name == NOTIFICATION]
     if not wrapped:
-        return [_fields_of(root)]
-    own = _fields_of(root)
-    return ([own] if own.told("code") else []) + [_fields_of(child) for child in wrapped]
+        return [own]
+    others = [_fields_of(child, _named(child)) for child in wrapped]
+    return [own, *others] if own.told("code") else others
 
 
 def element_name(element: etree._Element) -> str:
     """Return the name of an element as all dialects spell it."""
-    return normal_name(str(element.tag))
+    tag = str(element.tag)
+    return _remembered(tag) if len(tag) <= _SHORT else normal_name(tag)
 
 
-def _fields_of(element: etree._Element) -> RawFields:
+_remembered: Final = lru_cache(_REMEMBERED)(normal_name)
+
+
+def _named(element: etree._Element) -> list[tuple[str, etree._Element]]:
+    return [(element_name(child), child) for child in element]
+
+
+def _fields_of(element: etree._Element, children: list[tuple[str, etree._Element]]) -> RawFields:
     raw = RawFields()
     if element_name(element) == NOTIFICATION:
         raw.is_wrapped = True
         raw.notification_id = _attributes(element).get("ID")
-    for child in _children(element, raw):
-        _read_child(raw, child)
+    for name, child in children:
+        if name == "BODY":
+            raw.is_wrapped = True
+            for inner_name, inner in _named(child):
+                _read_child(raw, inner_name, inner)
+        else:
+            _read_child(raw, name, child)
     return raw
 
 
-def _children(element: etree._Element, raw: RawFields) -> Iterator[etree._Element]:
-    for child in element:
-        if element_name(child) == "BODY":
-            raw.is_wrapped = True
-            yield from child
-        else:
-            yield child
-
-
-def _read_child(raw: RawFields, child: etree._Element) -> None:
-    name = element_name(child)
+def _read_child(raw: RawFields, name: str, child: etree._Element) -> None:
     if name == "CONTENT":
         files = (text_of(file) for file in child if element_name(file) == "FILE")
         raw.files.extend(filter(None, files))
@@ -135,7 +159,7 @@ def _read_child(raw: RawFields, child: etree._Element) -> None:
 
 def _own_text(raw: RawFields, name: str, leaf: etree._Element) -> str | None:
     if len(leaf) == 0:
-        return text_of(leaf)
+        return leaf.text
     raw.remarks.append(f"{name} holds other elements, only the text beside them was read.")
     return "".join([leaf.text or "", *(child.tail or "" for child in leaf)])
 
@@ -148,5 +172,5 @@ def _read_status_attributes(raw: RawFields, status: etree._Element) -> None:
 
 
 def _attributes(element: etree._Element) -> dict[str, str]:
-    named = ((normal_name(str(name)), str(text).strip()) for name, text in element.attrib.items())
+    named = ((normal_name(str(name)), str(text).strip()) for name, text in element.items())
     return {name: text for name, text in named if text}

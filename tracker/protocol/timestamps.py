@@ -11,6 +11,10 @@ _SHAPE: Final = re.compile(
     r"(?:[.,](?P<fraction>[0-9]+))?"
     r"(?:\s*(?:(?P<utc>[Zz])|(?P<sign>[+-])(?P<hours>[0-9]{2}):?(?P<minutes>[0-9]{2})?))?"
 )
+# Nearly all: edition 1.3 prints them so, and datetime.fromisoformat reads all of them alike.
+_USUAL: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}[+-][0-9]{2}:[0-5][0-9]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +31,22 @@ def utc_timestamp(text: str | None, zone: tzinfo) -> Reading:
     What is unreadable, impossible (month 13, second 60, hour 24) or too near the ends of the
     calendar for its offset has no instant.
     """
-    found = _SHAPE.fullmatch((text or "").strip())
-    if found is None:
-        return Reading()
+    trimmed = (text or "").strip()
     try:
-        offset = _offset(found)
-        local = _local(found).replace(tzinfo=offset or zone)
-        return Reading(local.astimezone(UTC), is_zone_assumed=offset is None)
+        if _USUAL.fullmatch(trimmed):
+            return Reading(datetime.fromisoformat(trimmed).astimezone(UTC))
+        return _reading(trimmed, zone)
     except (ValueError, OverflowError):
         return Reading()
+
+
+def _reading(text: str, zone: tzinfo) -> Reading:
+    found = _SHAPE.fullmatch(text)
+    if found is None:
+        return Reading()
+    offset = _offset(found)
+    local = _local(found).replace(tzinfo=offset or zone)
+    return Reading(local.astimezone(UTC), is_zone_assumed=offset is None)
 
 
 def _local(found: re.Match[str]) -> datetime:

@@ -23,7 +23,10 @@ def tracking_ref(tracking_id: str) -> str | None:
     The forms of inbound messages (MMS_MO_iLnCRrL6) and of later gateways have none.
     """
     key = tracking_key(tracking_id)
-    return next((text for text in (key, _decoded(key)) if _REFERENCE.fullmatch(text)), None)
+    if _REFERENCE.fullmatch(key):
+        return key
+    decoded = _decoded(key)
+    return decoded if _REFERENCE.fullmatch(decoded) else None
 
 
 def without_blanks(tracking_id: str) -> str:

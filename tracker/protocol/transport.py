@@ -5,6 +5,7 @@ Source: PROTOCOL 2.1 (requests) and 6.1, 6.10 (postbacks).
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 from urllib.parse import parse_qsl
 
@@ -16,6 +17,10 @@ from .xml import Decoded, decode
 
 MAX_FIELDS: Final = 200
 MAX_BODY_BYTES: Final = 1024 * 1024
+
+# Content types come from strangers: what is remembered of them is neither long nor much.
+_SHORT: Final = 128  # characters
+_REMEMBERED: Final = 64
 
 _BLANK: Final = "\ufeff \t\r\n"
 # Some senders name no content type, or a wrong one.
@@ -39,8 +44,7 @@ def document_of(body: bytes, content_type: str | None) -> Document:
     send it so. Else it is the first form field `xml`, in any case, that is not blank; else the
     body itself.
     """
-    charset = parse_options_header(content_type)[1].get("charset")
-    raw = decode(body, charset)
+    raw = decode(body, _content_type(content_type).charset)
     if raw.text.lstrip(_BLANK).startswith("<"):
         return Document(raw.text, "raw", raw.is_repaired)
     for name, value in _fields(body, content_type):
@@ -54,24 +58,41 @@ def form_of(body: bytes, content_type: str | None) -> list[tuple[str, str]]:
     return [(name, value.text) for name, value in _fields(body, content_type)]
 
 
+@dataclass(frozen=True, slots=True)
+class _ContentType:
+    mimetype: str  # in lower case
+    charset: str | None
+    boundary: str | None
+
+
+def _content_type(header: str | None) -> _ContentType:
+    return _short_type(header) if len(header or "") <= _SHORT else _any_type(header)
+
+
+def _any_type(header: str | None) -> _ContentType:
+    mimetype, options = parse_options_header(header)
+    return _ContentType(mimetype.lower(), options.get("charset"), options.get("boundary"))
+
+
+_short_type: Final = lru_cache(_REMEMBERED)(_any_type)
+
+
 def _fields(body: bytes, content_type: str | None) -> list[tuple[str, Decoded]]:
-    mimetype, options = parse_options_header(content_type)
-    boundary = _boundary(body, mimetype.lower(), options)
-    if boundary:
+    told = _content_type(content_type)
+    if boundary := _boundary(body, told):
         pairs = _multipart(body, boundary)
-    elif mimetype.lower() == "application/x-www-form-urlencoded" or _LOOKS_LIKE_FORM.match(body):
+    elif told.mimetype == "application/x-www-form-urlencoded" or _LOOKS_LIKE_FORM.match(body):
         pairs = _urlencoded(body)
     else:
         return []
-    charset = options.get("charset")
-    return [(name, decode(value, charset, heed_declaration=False)) for name, value in pairs]
+    return [(name, decode(value, told.charset, heed_declaration=False)) for name, value in pairs]
 
 
-def _boundary(body: bytes, mimetype: str, options: dict[str, str]) -> bytes | None:
-    if mimetype not in {"multipart/form-data", ""}:
+def _boundary(body: bytes, told: _ContentType) -> bytes | None:
+    if told.mimetype not in {"multipart/form-data", ""}:
         return None
-    if "boundary" in options:
-        return options["boundary"].encode("latin-1", "replace")
+    if told.boundary is not None:
+        return told.boundary.encode("latin-1", "replace")
     found = _FIRST_BOUNDARY.match(body)
     return found.group(1) if found else None
 

@@ -18,6 +18,8 @@ from lxml import etree
 MAX_DEPTH: Final = 32
 MAX_ELEMENTS: Final = 5000
 
+_FEW_TAGS: Final = 2 * MAX_DEPTH  # what is nested deeper has more, for each element is closed
+
 # Python's codecs include some that are no character sets (unicode_escape, punycode, utf-7 ...).
 _CHARSETS: Final = re.compile(
     r"utf-?(8(-sig)?|16|32)|ascii|iso8859|cp\d+|mac-|koi8|gb|big5|euc|shift_jis"
@@ -29,6 +31,7 @@ _BOMS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_MARKS: Final = tuple(mark for mark, _ in _BOMS)
 _WIDE: Final = (  # how ASCII begins; the longer units first, for the others begin like them
     (rb"[^\0]\0\0\0", "utf-32-le"),
     (rb"\0\0\0[^\0]", "utf-32-be"),
@@ -40,6 +43,17 @@ _DECLARED: Final = re.compile(
 )
 _DECLARATION: Final = re.compile(r"^\s*<\?xml\s[^>]*>")
 _PROLOG: Final = re.compile(r"\s+|<!--.*?-->|<\?.*?\?>", re.DOTALL)
+# One for all, for to make one costs as much as to read a document; threads take turns at it.
+_PARSER: Final = etree.XMLParser(
+    encoding="utf-8",
+    resolve_entities=False,
+    load_dtd=False,
+    dtd_validation=False,
+    no_network=True,
+    huge_tree=False,
+    remove_comments=True,
+    remove_pis=True,
+)
 
 
 class XmlError(ValueError):
@@ -77,9 +91,9 @@ def decode(body: bytes, charset: str | None = None, *, heed_declaration: bool = 
 
     Source: PROTOCOL 6.10, Decoding.
     """
-    for mark, encoding in _BOMS:
-        if body.startswith(mark):
-            return _decode_replacing(body[len(mark) :], encoding)
+    if body.startswith(_MARKS):
+        mark, encoding = next(bom for bom in _BOMS if body.startswith(bom[0]))
+        return _decode_replacing(body[len(mark) :], encoding)
     candidates = list(_encodings(body, charset, heed_declaration=heed_declaration))
     for encoding in candidates:
         try:
@@ -133,28 +147,26 @@ def parse_xml(text: str) -> etree._Element:
         DoctypeError: it has a DOCTYPE.
         XmlLimitError: nested deeper than 32 or more than 5000 elements.
     """
-    text = _DECLARATION.sub("", text.lstrip("\ufeff"), count=1).lstrip()
-    if text[_prolog_end(text) :][:9].upper() == "<!DOCTYPE":
+    text = _without_declaration(text.lstrip("\ufeff")).lstrip()
+    if _has_doctype(text):
         raise DoctypeError("a DOCTYPE is not accepted")
     try:
-        root = etree.fromstring(text.encode("utf-8"), _parser())
+        root = etree.fromstring(text.encode("utf-8"), _PARSER)
     except (etree.XMLSyntaxError, UnicodeEncodeError) as error:
         raise NotWellFormedError(str(error)) from error
-    _check_limits(root)
+    if text.count("<") > _FEW_TAGS:  # those of an ordinary postback are too few for any limit
+        _check_limits(root)
     return root
 
 
-def _parser() -> etree.XMLParser[etree._Element]:
-    return etree.XMLParser(
-        encoding="utf-8",
-        resolve_entities=False,
-        load_dtd=False,
-        dtd_validation=False,
-        no_network=True,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
+def _without_declaration(text: str) -> str:
+    found = _DECLARATION.match(text)
+    return text[found.end() :] if found else text
+
+
+def _has_doctype(text: str) -> bool:
+    end = _prolog_end(text)
+    return text[end : end + 9].upper() == "<!DOCTYPE"
 
 
 def _prolog_end(text: str) -> int:
@@ -183,4 +195,5 @@ def normal_name(tag: str) -> str:
 
 def text_of(element: etree._Element) -> str | None:
     """Return the trimmed text of an element, CDATA and all; None when there is none."""
-    return "".join(element.itertext()).strip() or None
+    text = "".join(element.itertext()) if len(element) else element.text or ""
+    return text.strip() or None

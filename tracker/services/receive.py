@@ -7,9 +7,10 @@ postback at all is refused, by `read`.
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from typing import Final, Self, TypeVar
 from zoneinfo import ZoneInfo
@@ -44,6 +45,7 @@ from tracker.store.rows import BodyRow, PostbackRow
 from . import at_once, effects
 
 MAX_BATCH: Final = 256
+MAX_EVENTS: Final = 2500  # of one transaction; PostgreSQL has 6400 locks for all of them together
 BODIES_AT_ONCE: Final = 100  # of at most 1 MiB each
 RETRIES: Final = 3  # of a batch that lost against another one
 _LOST_AGAINST_ANOTHER: Final = frozenset({"40001", "40P01"})  # serialisation failure, deadlock
@@ -184,7 +186,8 @@ def ingest_each(
         rest = [place for place in range(len(arrivals)) if place not in results]
         if is_fault_of_a_row(error):
             log.exception("a batch of postbacks failed; each is tried by itself")
-            results |= {place: _alone(sessions, arrivals[place], zone, now) for place in rest}
+            alone = _each_alone(sessions, [arrivals[place] for place in rest], zone, now)
+            results |= zip(rest, alone, strict=True)
         elif results:
             results |= dict.fromkeys(rest, error)
         else:
@@ -249,7 +252,7 @@ def match_waiting(session: Session, key: str, *, zone: ZoneInfo, now: datetime) 
             else:
                 judgement = _judge(session, notification, known, row.received_at, changes)
                 matched += [notification] if judgement.message_id is not None else []
-            _write_down(session, row.id, judgement, now)
+            _write_down(session, row.id, judgement)
     store.write(session, changes, now)
     for link in _links(matched):
         store.lock(session, [link])
@@ -323,9 +326,9 @@ def judge_all_anew(
     bodies = postbacks.bodies(session, {row.body_id for row in before})
     again = {row.id: _Again.of(row, bodies[row.body_id], zone) for row in before}
     store.lock(session, {name for one in again.values() for name in one.names})
-    plain = [one for one in again.values() if not _is_odd(one.event)]
-    for some in [plain, *([one] for one in again.values() if _is_odd(one.event))]:
-        _judge_together(session, {one.postback_id: one for one in some}, zone, now, ahead)
+    for is_odd, run in groupby(again.values(), key=lambda one: _is_odd(one.event)):
+        for some in ([one] for one in run) if is_odd else [list(run)]:
+            _judge_together(session, {one.postback_id: one for one in some}, zone, now, ahead)
     rows = zip(before, postbacks.by_ids(session, postback_ids), strict=True)
     return [
         Rejudged(old, new, None if _has_told(old) else again[old.id].error) for old, new in rows
@@ -381,10 +384,10 @@ def _judge_together(
     store.write(session, changes, now)
     if ahead is not None:
         ahead.update({id_: target.delivery for id_, target in changes.changed.items()})
-    for row, notification, judgement in judged:
+    for row, _, judgement in judged:
         _settle(session, row, again[row.id], judgement, now)
-        if notification.sms_id and judgement.message_id is not None:
-            match_waiting(session, tracking_key(notification.sms_id), zone=zone, now=now)
+    for key in _links(n for _, n, judgement in judged if judgement.message_id is not None):
+        match_waiting(session, key, zone=zone, now=now)
 
 
 def _settle(
@@ -394,7 +397,7 @@ def _settle(
     found = (judgement.outcome, judgement.reason[:1000], judgement.message_id)
     if found == (row.outcome, row.outcome_reason, row.message_id):
         return
-    _write_down(session, row.id, judgement, now)
+    _write_down(session, row.id, judgement)
     if row.outcome != Outcome.QUARANTINED:
         return
     columns = _row(again.arrival, again.event, judgement)
@@ -411,7 +414,7 @@ def _has_told(row: PostbackRow) -> bool:
 
 
 def _digest(body: bytes, content_type: str | None) -> bytes:
-    return hashlib.sha256((content_type or "").encode() + b"\0" + body).digest()
+    return hashlib.sha256((content_type or "").encode(errors="replace") + b"\0" + body).digest()
 
 
 def _unreadable(
@@ -421,6 +424,18 @@ def _unreadable(
     return Arrival(body, content_type, now, digest, (Event(fingerprint, 0, None, reason),))
 
 
+def _each_alone(
+    sessions: Sessions, arrivals: Sequence[Arrival], zone: ZoneInfo, now: datetime
+) -> Iterator[Result]:
+    """Commit each by itself; once the database is away, it is not asked again for every one."""
+    away: Exception | None = None
+    for arrival in arrivals:
+        result = away or _alone(sessions, arrival, zone, now)
+        if isinstance(result, Exception) and not is_fault_of_a_row(result):
+            away = result
+        yield result
+
+
 def _alone(sessions: Sessions, arrival: Arrival, zone: ZoneInfo, now: datetime) -> Result:
     try:
         return ingest(sessions, [arrival], zone=zone, now=now)[0]
@@ -428,8 +443,9 @@ def _alone(sessions: Sessions, arrival: Arrival, zone: ZoneInfo, now: datetime) 
         if not is_fault_of_a_row(error):
             return error
         reason = f"It could not be stored as it is: {type(error).__name__}."
+    content_type = ascii(arrival.content_type)[1:-1] if arrival.content_type else None
     quarantined = _unreadable(
-        arrival.body, arrival.content_type, arrival.digest, reason, arrival.received_at
+        arrival.body, content_type, arrival.digest, reason, arrival.received_at
     )
     try:
         return ingest(sessions, [quarantined], zone=zone, now=now)[0]
@@ -446,10 +462,26 @@ def is_fault_of_a_row(error: Exception) -> bool:
 def _ingest(
     sessions: Sessions, arrivals: Sequence[Arrival], zone: ZoneInfo, now: datetime
 ) -> list[list[Recorded]]:
-    """Commit requests in one transaction, the general way."""
-    if not arrivals:
-        return []
-    return _again_if_lost(lambda: _ingest_once(sessions, arrivals, zone, now))
+    """Commit requests the general way, in one transaction as long as they are not very many."""
+    return [
+        recorded
+        for some in _parts(arrivals)
+        for recorded in _again_if_lost(partial(_ingest_once, sessions, some, zone, now))
+    ]
+
+
+def _parts(arrivals: Sequence[Arrival]) -> Iterator[list[Arrival]]:
+    """Cut a batch where its events would be more than a transaction has locks for."""
+    some: list[Arrival] = []
+    events = 0
+    for arrival in arrivals:
+        if some and events + len(arrival.events) > MAX_EVENTS:
+            yield some
+            some, events = [], 0
+        some.append(arrival)
+        events += len(arrival.events)
+    if some:
+        yield some
 
 
 def _ingest_once(
@@ -563,7 +595,6 @@ def _row(arrival: Arrival, event: Event, judgement: _Judgement) -> store.Values:
         "repeats": 0,
         "outcome": judgement.outcome.value,
         "outcome_reason": judgement.reason[:1000],
-        "judged_at": arrival.received_at,
         "message_id": judgement.message_id,
         "code": n.code[:32] if n and n.code else None,
         "kind": n.kind.value if n else Kind.UNKNOWN.value,
@@ -575,10 +606,8 @@ def _row(arrival: Arrival, event: Event, judgement: _Judgement) -> store.Values:
     }
 
 
-def _write_down(session: Session, postback_id: int, judgement: _Judgement, now: datetime) -> None:
-    postbacks.judge(
-        session, postback_id, judgement.outcome, judgement.reason, judgement.message_id, now
-    )
+def _write_down(session: Session, postback_id: int, judgement: _Judgement) -> None:
+    postbacks.judge(session, postback_id, judgement.outcome, judgement.reason, judgement.message_id)
 
 
 def _judge(

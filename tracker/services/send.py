@@ -19,8 +19,9 @@ from tracker.domain.failures import reconnect_delay, retry_delay
 from tracker.domain.message import Discovery, PassMessage, SlideText
 from tracker.domain.status import Status
 from tracker.gateway import Accepted, Answer, Gateway, NotSent, Refused, Unknown
+from tracker.protocol.codes import ErrorClass
 from tracker.protocol.tracking import tracking_key
-from tracker.store import ingest, messages, outbox
+from tracker.store import alerts, ingest, messages, outbox
 from tracker.store.db import Sessions
 from tracker.store.outbox import CallReport, Claim
 
@@ -65,6 +66,11 @@ def record(
         if isinstance(answer, Accepted):
             ingest.lock(session, [tracking_key(answer.tracking_id)])
         is_ours = outbox.finish(session, claimed, now, _report(answer), values)
+        if isinstance(answer, Refused) and answer.error_class is ErrorClass.PERMANENT_ACCOUNT:
+            detail = f"The gateway refuses our account: {_report(answer).detail}"
+            alerts.sound(session, "account", answer.code or "no code", detail, now)
+        if is_ours and message:
+            ingest.mark_hours(session, {message.created_at})
         if is_ours and isinstance(answer, Accepted):
             receive.match_waiting(session, tracking_key(answer.tracking_id), zone=zone, now=now)
     return Sent(claimed.public_id, _report(answer).outcome, values["status"] if is_ours else None)

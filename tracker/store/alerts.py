@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -45,11 +45,27 @@ def open_count(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(Alert).where(IS_OPEN)) or 0
 
 
-def page(session: Session, *, limit: int, before_id: int | None = None) -> Page[AlertRow]:
-    """Return one page, the newest first; the cursor is the last id shown."""
-    statement = select(*_COLUMNS).order_by(Alert.id.desc()).limit(limit + 1)
+def open_ones(session: Session, limit: int) -> list[AlertRow]:
+    """Return what is open, what came last first."""
+    newest = select(*_COLUMNS).where(IS_OPEN).order_by(Alert.last_at.desc(), Alert.id.desc())
+    return _rows(session, newest.limit(limit))
+
+
+def closed_ones(session: Session, *, limit: int, before_id: int | None = None) -> Page[AlertRow]:
+    """Return one page of what is closed, newest first; the cursor is the last id shown."""
+    closed = select(*_COLUMNS).where(Alert.closed_at.is_not(None))
     if before_id is not None:
-        statement = statement.where(Alert.id < before_id)
-    found = [AlertRow(**row) for row in session.execute(statement).mappings()]
+        closed = closed.where(Alert.id < before_id)
+    found = _rows(session, closed.order_by(Alert.id.desc()).limit(limit + 1))
     more = len(found) > limit
     return Page(found[:limit], str(found[limit - 1].id) if more else None)
+
+
+def by_id(session: Session, alert_id: int) -> AlertRow | None:
+    """Return one alert."""
+    found = _rows(session, select(*_COLUMNS).where(Alert.id == alert_id))
+    return found[0] if found else None
+
+
+def _rows(session: Session, statement: Select[*tuple[object, ...]]) -> list[AlertRow]:
+    return [AlertRow(**row) for row in session.execute(statement).mappings()]

@@ -1,16 +1,18 @@
 """The journal of postbacks: append-only, one row an event, its bytes apart."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Boolean, ColumnElement, Select, func, literal_column, select, update
 from sqlalchemy.orm import Session
 
 from tracker.domain.fold import Outcome
 from tracker.protocol.tracking import tracking_key
 
+from . import bulk
+from .db import clock
 from .models import IS_NOT_APPLIED, Message, Postback, PostbackBody
 from .rows import BodyRow, Page, PostbackRow
 
@@ -26,19 +28,24 @@ class Waiting:
 
 
 def judge(
-    session: Session,
-    postback_id: int,
-    outcome: Outcome,
-    reason: str,
-    message_id: int | None,
-    now: datetime,
+    session: Session, postback_id: int, outcome: Outcome, reason: str, message_id: int | None
 ) -> None:
     """Write down what became of a postback that waited."""
     session.execute(
         update(Postback)
         .where(Postback.id == postback_id)
-        .values(outcome=outcome, outcome_reason=reason[:1000], message_id=message_id, judged_at=now)
+        .values(
+            outcome=outcome,
+            outcome_reason=reason[:1000],
+            message_id=message_id,
+            judged_at=clock(session),
+        )
     )
+
+
+def reread(session: Session, postback_id: int, values: Mapping[str, Any]) -> None:
+    """Write down what a postback says that could not be read when it came."""
+    session.execute(update(Postback).where(Postback.id == postback_id).values(**values))
 
 
 def waiting_for(session: Session, key: str) -> list[Waiting]:
@@ -66,6 +73,12 @@ def by_id(session: Session, postback_id: int) -> PostbackRow | None:
     return found[0] if found else None
 
 
+def by_ids(session: Session, postback_ids: Collection[int]) -> list[PostbackRow]:
+    """Return the postbacks that there are of these, in order of arrival."""
+    found = _select().where(bulk.among(session, Postback.id, postback_ids))
+    return _rows(session, found.order_by(Postback.id))
+
+
 def body(session: Session, body_id: int) -> BodyRow:
     """Return the exact bytes that a postback came in."""
     return bodies(session, [body_id])[body_id]
@@ -82,35 +95,88 @@ def bodies(session: Session, body_ids: Iterable[int]) -> dict[int, BodyRow]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostbackFilter:
-    """Conditions that all hold; None asks nothing."""
+    """Conditions that all hold; None asks nothing. `received_to` itself is not included."""
 
     outcome: str | None = None
     code: str | None = None
     kind: str | None = None
     tracking_id: str | None = None
     message_id: int | None = None
+    received_from: datetime | None = None
+    received_to: datetime | None = None
 
 
 def search(
     session: Session, wanted: PostbackFilter, *, limit: int, before_id: int | None = None
 ) -> Page[PostbackRow]:
     """Return one page of the journal, newest first; the cursor is the last id shown."""
-    statement = _select().order_by(Postback.id.desc()).limit(limit + 1)
-    conditions = {
+    statement = _select().where(*_conditions(wanted)).order_by(Postback.id.desc()).limit(limit + 1)
+    if before_id is not None:
+        statement = statement.where(Postback.id < before_id)
+    found = _rows(session, statement)
+    more = len(found) > limit
+    return Page(found[:limit], str(found[limit - 1].id) if more else None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Untold:
+    """Postbacks that may be judged anew: `wanted`, of these ids only, or else of these outcomes."""
+
+    wanted: PostbackFilter
+    ids: tuple[int, ...] = ()
+    outcomes: tuple[str, ...] = (Outcome.UNMATCHED, Outcome.QUARANTINED)
+    through_id: int | None = None
+
+
+def ids_after(session: Session, untold: Untold, after_id: int, limit: int) -> list[int]:
+    """Return the next ids in order of arrival."""
+    next_ids = select(Postback.id).where(Postback.id > after_id, *_untold(session, untold))
+    return list(session.scalars(next_ids.order_by(Postback.id).limit(limit)))
+
+
+def count(session: Session, untold: Untold) -> int:
+    """Return how many may be judged anew."""
+    found = select(func.count()).select_from(Postback).where(*_untold(session, untold))
+    return session.scalar(found) or 0
+
+
+def last_id(session: Session) -> int:
+    """Return the id of the newest postback; 0 when there is none."""
+    return session.scalar(select(func.max(Postback.id))) or 0
+
+
+def _untold(session: Session, untold: Untold) -> list[ColumnElement[bool]]:
+    conditions = _conditions(untold.wanted)
+    if untold.ids:
+        conditions.append(bulk.among(session, Postback.id, untold.ids))
+    elif untold.wanted.outcome is None:
+        conditions += [Postback.outcome.in_(untold.outcomes), _is_not_applied()]
+    if untold.through_id is not None:
+        conditions.append(Postback.id <= untold.through_id)
+    return conditions
+
+
+def _conditions(wanted: PostbackFilter) -> list[ColumnElement[bool]]:
+    equal = {
         Postback.outcome: wanted.outcome,
         Postback.code: wanted.code and wanted.code.upper(),
         Postback.kind: wanted.kind,
         Postback.tracking_key: wanted.tracking_id and tracking_key(wanted.tracking_id),
         Postback.message_id: wanted.message_id,
     }
-    statement = statement.where(*(c == v for c, v in conditions.items() if v is not None))
+    conditions = [column == value for column, value in equal.items() if value is not None]
     if wanted.outcome not in (None, Outcome.APPLIED):
-        statement = statement.where(IS_NOT_APPLIED)  # word for word: the index has this condition
-    if before_id is not None:
-        statement = statement.where(Postback.id < before_id)
-    found = _rows(session, statement)
-    more = len(found) > limit
-    return Page(found[:limit], str(found[limit - 1].id) if more else None)
+        conditions.append(_is_not_applied())
+    if wanted.received_from is not None:
+        conditions.append(Postback.received_at >= wanted.received_from)
+    if wanted.received_to is not None:
+        conditions.append(Postback.received_at < wanted.received_to)
+    return conditions
+
+
+def _is_not_applied() -> ColumnElement[bool]:
+    """Return the condition of the shelf's index, word for word: a planner takes no other."""
+    return literal_column(IS_NOT_APPLIED.text, Boolean())
 
 
 def _select() -> Select[*tuple[Any, ...]]:

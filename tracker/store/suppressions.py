@@ -34,20 +34,24 @@ def add(
 def lift(
     session: Session, number: str, actor: str, *, told_at: datetime | None, now: datetime
 ) -> bool:
-    """Let a number be sent to again; False when it was not suppressed, or later than `told_at`."""
-    statement = update(Suppression).where(
-        Suppression.number == number, Suppression.lifted_at.is_(None)
-    )
+    """Let a number be sent to again; False when it was not suppressed, or later than `told_at`.
+
+    A word with a time is kept even when there is nothing to lift: an older one may come after it.
+    """
+    is_suppressed = find(session, number) is not None
+    lifted = {"lifted_at": now, "lifted_by": actor[:80]}
     if told_at is not None:
-        statement = statement.where(
-            or_(Suppression.told_at.is_(None), Suppression.told_at <= told_at)
+        values = {"reason": actor[:16], "since": now, "told_at": told_at, **lifted}
+        return (
+            _put(session, Suppression, {"number": number[:15]}, values, told_at) and is_suppressed
         )
-    lifted = session.scalar(
-        statement.values(lifted_at=now, lifted_by=actor[:80])
-        .returning(Suppression.number)
+    session.execute(
+        update(Suppression)
+        .where(Suppression.number == number, Suppression.lifted_at.is_(None))
+        .values(**lifted)
         .execution_options(synchronize_session=False)
     )
-    return lifted is not None
+    return is_suppressed
 
 
 def find(session: Session, number: str) -> SuppressionRow | None:
@@ -94,10 +98,12 @@ def _put(
     key: dict[str, str],
     values: dict[str, Any],
     told_at: datetime | None,
-) -> None:
+) -> bool:
+    """Write a row, unless a later word is there; False then."""
     dialect = sqlite if dialect_of(session) == "sqlite" else postgresql
     statement = dialect.insert(model).values(**key, **values)
     is_later = or_(model.told_at.is_(None), model.told_at <= told_at) if told_at else None
-    session.execute(
-        statement.on_conflict_do_update(index_elements=list(key), set_=values, where=is_later)
+    statement = statement.on_conflict_do_update(
+        index_elements=list(key), set_=values, where=is_later
     )
+    return session.execute(statement.returning(*model.__table__.primary_key)).first() is not None

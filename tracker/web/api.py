@@ -7,6 +7,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, g, request, url_for
 from werkzeug.exceptions import HTTPException
@@ -17,7 +18,7 @@ from tracker.domain.message import InvalidMessageError
 from tracker.domain.status import Status
 from tracker.protocol.notification import Kind
 from tracker.protocol.postback import NotAPostbackError, UnreadablePostbackError
-from tracker.services import accounts, describe, manage, receive, submit, timeline
+from tracker.services import accounts, describe, manage, receive, replay, submit, timeline
 from tracker.services.submit import Repeat, RepeatDiffersError
 from tracker.store import messages, postbacks
 from tracker.store.messages import BadCursorError, MessageFilter
@@ -154,9 +155,11 @@ def get_postback_raw(postback_id: str) -> Response:
 
 @bp.post("/postbacks/<postback_id>/replay")
 def replay_postback(postback_id: str) -> dict[str, Any]:
-    """Judge a kept postback anew, as if it had just come."""
+    """Judge a kept postback anew, as if it had just come; with `dry_run` say what would change."""
     row = _postback(postback_id)
     settings, now = context.settings(), context.now()
+    if _flag("dry_run"):
+        return _dry_run(row, settings.gateway_zone, now)
     try:
         receive.replay(
             context.sessions(), row.id, actor=g.actor, zone=settings.gateway_zone, now=now
@@ -164,6 +167,36 @@ def replay_postback(postback_id: str) -> dict[str, Any]:
     except (NotAPostbackError, UnreadablePostbackError, LookupError) as error:
         raise ApiError(HTTPStatus.CONFLICT, str(error)) from error
     return describe.postback_object(_postback(postback_id))
+
+
+def _dry_run(row: PostbackRow, zone: ZoneInfo, now: datetime) -> dict[str, Any]:
+    """Return what a replay would change, without changing it."""
+    wanted = replay.ReplayFilter(ids=(row.id,))
+    (found,) = replay.run(
+        context.sessions(), wanted, actor=g.actor, is_dry_run=True, zone=zone, now=now
+    )
+    if found.error:
+        raise ApiError(HTTPStatus.CONFLICT, found.error)
+    before = str(row.message_public_id) if row.message_public_id else None
+    after = str(found.message_id) if found.message_id else None
+    return {
+        "id": row.id,
+        "dry_run": True,
+        "would_change": found.is_changed,
+        "before": {"outcome": found.before, "message_id": before},
+        "after": {
+            "outcome": found.after,
+            "outcome_reason": found.reason,
+            "message_id": after,
+        },
+    }
+
+
+def _flag(name: str) -> bool:
+    text = request.args.get(name, "0").lower()
+    if text not in ("0", "1", "false", "true"):
+        raise bad_request(name, text, "must be 1 or 0")
+    return text in ("1", "true")
 
 
 def _repeat() -> Repeat | None:

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
 from tracker.domain.message import InvalidMessageError
-from tracker.services import manage, timeline
+from tracker.services import manage, timeline, watch
 from tracker.store import messages, postbacks
 from tracker.store.models import Role
 from tracker.store.rows import BodyRow, MessageRow, PostbackRow
@@ -41,7 +41,12 @@ PAGE_SIZE: Final = 50
 MOST_FOUND: Final = 50  # one search shows no more; a number with more has a filter's work to do
 LIST_REFRESH_SECONDS: Final = 5
 
-SECTIONS: Final = (("Messages", "pages.list_messages", "messages"),)
+SECTIONS: Final = (
+    ("Messages", "pages.list_messages", "messages"),
+    ("Postbacks", "journal.list_postbacks", "postbacks"),
+    ("Alerts", "watch.list_alerts", "alert"),
+    ("Suppressed", "watch.list_suppressed", "suppressed"),
+)
 ERRORS: Final = {
     400: ("This cannot be read", "The address or the form is not complete. Go back and try again."),
     403: ("You may not do this", "It needs the role operator, which an administrator gives."),
@@ -159,7 +164,7 @@ def refresh_message(public_id: UUID) -> ResponseReturnValue:
 def cancel_message(public_id: UUID) -> ResponseReturnValue:
     """Take a message out of the queue."""
     try:
-        manage.cancel(sessions(), public_id, _actor(), now())
+        manage.cancel(sessions(), public_id, actor(), now())
     except manage.NoSuchMessageError:
         abort(HTTPStatus.NOT_FOUND)
     except manage.NotPossibleError as error:
@@ -174,7 +179,7 @@ def cancel_message(public_id: UUID) -> ResponseReturnValue:
 def resend_message(public_id: UUID) -> ResponseReturnValue:
     """Queue the pass again and show the new message."""
     try:
-        new_id = manage.resend(sessions(), public_id, _actor(), now())
+        new_id = manage.resend(sessions(), public_id, actor(), now())
     except manage.NoSuchMessageError:
         abort(HTTPStatus.NOT_FOUND)
     except (manage.NotPossibleError, InvalidMessageError) as error:
@@ -210,9 +215,14 @@ def _frame() -> dict[str, object]:
 
 
 def _sections() -> list[tuple[str, str, str, bool]]:
-    """Return label, address, icon and whether it is shown of every section of the dashboard."""
+    """Return label, address, icon and whether it is shown of every section of the dashboard.
+
+    Alerts are counted for each page: who looks at anything is to know of them.
+    """
+    is_open = watch.open_alerts(sessions())
+    counts = {"watch.list_alerts": f" ({is_open:,})" if is_open else ""}
     return [
-        (label, url, symbol, request.path.startswith(url))
+        (label + counts.get(endpoint, ""), url, symbol, request.path.startswith(url))
         for label, endpoint, symbol in SECTIONS
         for url in (url_for(endpoint),)
     ]
@@ -265,6 +275,7 @@ def _url(public_id: UUID) -> str:
     return url_for("pages.show_message", public_id=public_id)
 
 
-def _actor() -> str:
+def actor() -> str:
+    """Return who is logged in, for the audit trail."""
     person = auth.viewer()
     return f"user:{person.username}" if person else "user:?"

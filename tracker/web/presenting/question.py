@@ -70,8 +70,8 @@ class Question:
         asked = set(args.getlist("status"))
         return cls(
             statuses=tuple(status for status in Status if status in asked),
-            texts={name: text for name in TEXTS if (text := _typed(args, name))},
-            dates={name: text for name in DATES if (text := _typed(args, name))},
+            texts={name: text for name in TEXTS if (text := typed(args, name))},
+            dates={name: text for name in DATES if (text := typed(args, name))},
         )
 
     @property
@@ -81,12 +81,12 @@ class Question:
 
     def filter(self) -> MessageFilter:
         """Return the conditions; the last day counts whole, days are those of UTC."""
-        last = _day(self.dates.get("created_to"))
+        last = day(self.dates.get("created_to"))
         return MessageFilter(
             status=self.statuses,
             **self.texts,
-            created_from=_midnight(_day(self.dates.get("created_from"))),
-            created_to=_midnight(last + timedelta(days=1)) if last else None,
+            created_from=midnight(day(self.dates.get("created_from"))),
+            created_to=midnight(last + timedelta(days=1)) if last else None,
         )
 
     def url(self, endpoint: str = "pages.list_messages", **more: str | None) -> str:
@@ -124,7 +124,7 @@ class Question:
     def date_fields(self) -> list[Field]:
         """Return the days of the form, with what is wrong with them."""
         return [
-            Field(name=name, label=label, text=text, problem=_day_problem(text))
+            Field(name=name, label=label, text=text, problem=day_problem(text))
             for name, label in DATES.items()
             for text in (self.dates.get(name, ""),)
         ]
@@ -147,21 +147,25 @@ class Question:
         return Question(self.statuses, texts, dates)
 
 
-def _typed(args: MultiDict[str, str], name: str) -> str:
+def typed(args: MultiDict[str, str], name: str) -> str:
+    """Return what was typed into a field, fit for a page."""
     return printable(args.get(name, "").strip()[:_LONGEST])
 
 
-def _day(text: str | None) -> date | None:
+def day(text: str | None) -> date | None:
+    """Return the day that `text` names; None when it names none."""
     try:
-        day = date.fromisoformat(text) if text else None
+        found = date.fromisoformat(text) if text else None
     except ValueError:
         return None
-    return day if day != date.max else None  # no day comes after it
+    return found if found != date.max else None  # no day comes after it
 
 
-def _day_problem(text: str) -> str | None:
-    return "Not a day; write it as 2026-11-22." if text and _day(text) is None else None
+def day_problem(text: str) -> str | None:
+    """Say what is wrong with a day that was typed; None when nothing is."""
+    return "Not a day; write it as 2026-11-22." if text and day(text) is None else None
 
 
-def _midnight(day: date | None) -> datetime | None:
-    return datetime.combine(day, time.min, UTC) if day else None
+def midnight(of: date | None) -> datetime | None:
+    """Return the beginning of a day in UTC."""
+    return datetime.combine(of, time.min, UTC) if of else None

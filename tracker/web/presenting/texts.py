@@ -1,12 +1,20 @@
 """Times, durations and foreign text, as people read them."""
 
 import hashlib
+import unicodedata
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Final
 
 from tracker.domain import numbers
 
 _CONTROLS: Final = {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421}
+_C0: Final = (
+    "NUL", "SOH", "STX", "ETX", "EOT", "ENQ", "ACK", "BEL", "BS", "TAB", "LF", "VT", "FF", "CR",
+    "SO", "SI", "DLE", "DC1", "DC2", "DC3", "DC4", "NAK", "SYN", "ETB", "CAN", "EM", "SUB", "ESC",
+    "FS", "GS", "RS", "US",
+)  # fmt: skip
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _LAYOUT: Final = {ord(mark): ord(mark) for mark in "\t\n"}
 
 
@@ -48,6 +56,15 @@ def gap(between: timedelta) -> str:
     return f"+{whole // 60} min {whole % 60} s"
 
 
+def age(passed: timedelta) -> str:
+    """Return how long ago something was, in one unit: `3 h ago`."""
+    seconds = int(passed.total_seconds())
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return "just now"
+
+
 def printable(text: str) -> str:
     """Return one line of foreign text: pictures for control characters, no half surrogates."""
     return _encodable(text).translate(_CONTROLS)
@@ -56,6 +73,26 @@ def printable(text: str) -> str:
 def document(text: str) -> str:
     """Return a foreign document: like `printable`, but with its tabs and line ends."""
     return _encodable(text.replace("\r\n", "\n")).translate(_CONTROLS | _LAYOUT)
+
+
+def visible(text: str) -> list[tuple[str, bool]]:
+    """Return foreign text letter for letter, in pieces: as it is, or named since nobody sees it.
+
+    Only line ends stay what they are; a carriage return, a tab or a turn of direction is named.
+    """
+    return [
+        ("".join(map(_name, some)) if is_unseen else "".join(some), is_unseen)
+        for is_unseen, some in groupby(text, key=_is_unseen)
+    ]
+
+
+def _is_unseen(character: str) -> bool:
+    return character != "\n" and unicodedata.category(character) in _UNSEEN
+
+
+def _name(character: str) -> str:
+    code = ord(character)
+    return f"[{_C0[code]}]" if code < len(_C0) else f"[U+{code:04X}]"
 
 
 def masked(text: str) -> str:
