@@ -4,7 +4,12 @@ Environment: WEB_BIND (default 127.0.0.1:8000), WEB_WORKERS, WEB_THREADS, and ev
 """
 
 import os
+import shutil
 import sys
+import tempfile
+
+from gunicorn.workers.base import Worker
+from prometheus_client import multiprocess
 
 from tracker.config import Settings, SettingsError
 
@@ -26,18 +31,23 @@ def _number(name: str, default: int) -> int:
 wsgi_app = "tracker.web:from_environ()"
 bind = os.environ.get("WEB_BIND", "127.0.0.1:8000")
 
-# SQLite has one writer at a time, whatever the number of processes; PostgreSQL has many.
-is_sqlite = _settings().database_url.startswith("sqlite")
-workers = _number("WEB_WORKERS", 1 if is_sqlite else 2)
+_settings()  # a wrong one stops the start, here and not in each worker
+
+# One process takes more postbacks than two: what waits together shares one commit, and SQLite has
+# one writer anyway. More are for pages, on a machine with cores to spare.
+workers = _number("WEB_WORKERS", 1)
 worker_class = "tracker.web.worker.Worker"
+# For pages and the API. The worker takes postbacks without a thread, and idle clients need none.
 threads = _number("WEB_THREADS", 16)
+# For a further client, the one that has idled longest has to go.
+worker_connections = 1000
 
 # The gateway gives up after 10 s. A worker silent for longer is stuck, and is replaced.
 timeout = 30
 graceful_timeout = 20
 keepalive = 5
 
-# Headers beyond these are nobody's; the body's limit is the application's, which answers it.
+# Heads beyond these are nobody's. The worker limits bodies, and the application has its own limits.
 limit_request_line = 4094
 limit_request_fields = 64
 limit_request_field_size = 8190
@@ -46,4 +56,21 @@ limit_request_field_size = 8190
 accesslog = None
 errorlog = "-"
 loglevel = "warning"
+control_socket_disable = True  # it has one path for every instance on a machine
+
+# Each process writes its numbers there, and /metrics adds them up; a reload goes on with them.
+_metrics = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix="tracker-metrics-")
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics
+
+
+def child_exit(_server: object, worker: Worker) -> None:
+    """Take the gauges of a process that ended out of the sums; its counts stay."""
+    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def on_exit(_server: object) -> None:
+    """Leave nothing behind."""
+    shutil.rmtree(_metrics, ignore_errors=True)
+
+
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108

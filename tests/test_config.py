@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tracker.config import Settings, SettingsError, kept_secret
+from tracker.config import AllowMode, Settings, SettingsError, kept_secret, renewed_secret
 
 
 def test_an_empty_environment_is_enough() -> None:
@@ -31,6 +31,10 @@ def test_an_empty_environment_is_enough() -> None:
         ("TRACKER_DEFAULT_FROM", "ACME"),
         ("TRACKER_POSTBACK_TOKENS", "a/b"),
         ("TRACKER_POSTBACK_TOKENS", ","),
+        ("TRACKER_POSTBACK_ALLOW_FROM", "203.0.113.0/33"),
+        ("TRACKER_POSTBACK_ALLOW_FROM", "203.0.113.7/24"),
+        ("TRACKER_POSTBACK_ALLOW_FROM", "gateway.example"),
+        ("TRACKER_POSTBACK_ALLOW_MODE", "strict"),
         ("TRACKER_SECRET_KEY", "short"),
         ("TRACKER_GATEWAY_ZONE", "Mars/Olympus"),
         ("TRACKER_TRUSTED_PROXIES", "-1"),
@@ -39,6 +43,64 @@ def test_an_empty_environment_is_enough() -> None:
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"^{name}: "):
         Settings.from_environ({name: value})
+
+
+def test_the_allow_list_has_networks_and_addresses_of_both_families() -> None:
+    text = "203.0.113.0/24, 198.51.100.7,, 2001:db8::/32"
+    settings = Settings.from_environ(
+        {"TRACKER_POSTBACK_ALLOW_FROM": text, "TRACKER_POSTBACK_ALLOW_MODE": "Enforce"}
+    )
+    assert [str(network) for network in settings.postback_allow_from] == [
+        "203.0.113.0/24",
+        "198.51.100.7/32",
+        "2001:db8::/32",
+    ]
+    assert settings.postback_allow_mode is AllowMode.ENFORCE
+
+
+def test_the_allow_list_is_off_until_it_is_turned_on() -> None:
+    assert Settings.from_environ({}).postback_allow_mode is AllowMode.OFF
+    listed = {"TRACKER_POSTBACK_ALLOW_FROM": "203.0.113.0/24"}
+    assert Settings.from_environ(listed).postback_allow_mode is AllowMode.OFF
+    off = {"TRACKER_POSTBACK_ALLOW_MODE": "off"}
+    assert Settings.from_environ(off).postback_allow_from == ()
+
+
+@pytest.mark.parametrize("mode", ["report", "enforce"])
+def test_an_allow_list_of_nobody_would_refuse_the_gateway_itself(mode: str) -> None:
+    with pytest.raises(SettingsError, match="TRACKER_POSTBACK_ALLOW_FROM names nobody"):
+        Settings.from_environ({"TRACKER_POSTBACK_ALLOW_MODE": mode})
+
+
+def test_the_spool_stands_beside_the_database_or_where_it_is_put(tmp_path: Path) -> None:
+    url = {"TRACKER_DATABASE_URL": f"sqlite:///{tmp_path}/x/t.db"}
+    assert Settings.from_environ(url).spool_dir == tmp_path / "x" / "spool"
+    assert Settings.from_environ({}).spool_dir == Path("instance/spool")
+    elsewhere = {**url, "TRACKER_SPOOL_DIR": f"{tmp_path}/y"}
+    assert Settings.from_environ(elsewhere).spool_dir == tmp_path / "y"
+
+
+def test_our_own_tokens_have_names_and_none_is_made(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/t.db"
+    first_start = Settings(database_url=url)
+    assert first_start.own_postback_tokens() == {}
+    assert list(tmp_path.iterdir()) == []
+    made = kept_secret(first_start.postback_token_file)
+    assert first_start.own_postback_tokens() == {"first start": made}
+    one = Settings(database_url=url, postback_tokens=("one",))
+    assert one.own_postback_tokens() == {"settings": "one"}
+    two = Settings(database_url=url, postback_tokens=("one", "two"))
+    assert two.own_postback_tokens() == {"settings 1": "one", "settings 2": "two"}
+
+
+def test_a_renewed_secret_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    old = kept_secret(path)
+    new = renewed_secret(path)
+    assert new != old
+    assert kept_secret(path) == new
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in tmp_path.iterdir()] == ["secret"]
 
 
 def test_a_value_may_stand_in_a_file(tmp_path: Path) -> None:

@@ -99,6 +99,25 @@ class Settings:
         """Where files of ours live: beside the SQLite database, else `instance/`."""
         return _state_dir(self.database_url)
 
+    @property
+    def postback_token_file(self) -> Path:
+        """Where the first start keeps the token that it makes when the settings have none."""
+        return self.state_dir / "postback_token"
+
+    def own_postback_tokens(self) -> dict[str, str]:
+        """Return the tokens that need no database, by name; none is made.
+
+        Raises:
+            OSError: the file of the first start cannot be read.
+        """
+        given = self.postback_tokens
+        if len(given) == 1:
+            return {"settings": given[0]}
+        if given:
+            return {f"settings {number}": token for number, token in enumerate(given, 1)}
+        path = self.postback_token_file
+        return {"first start": path.read_text("utf-8").strip()} if path.exists() else {}
+
 
 def _state_dir(database_url: str) -> Path:
     path = sqlite_path(make_url(database_url))
@@ -120,10 +139,7 @@ def kept_secret(path: Path, make: Callable[[], str] = lambda: secrets.token_urls
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
-        draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(make() + "\n")
+        draft = _draft(path, make())
         try:
             path.hardlink_to(draft)
         except FileExistsError:
@@ -131,6 +147,20 @@ def kept_secret(path: Path, make: Callable[[], str] = lambda: secrets.token_urls
         finally:
             draft.unlink()
     return path.read_text(encoding="utf-8").strip()
+
+
+def renewed_secret(path: Path) -> str:
+    """Put a new secret in the place of a kept one, and return it."""
+    _draft(path, secrets.token_urlsafe(32)).replace(path)
+    return path.read_text(encoding="utf-8").strip()
+
+
+def _draft(path: Path, secret: str) -> Path:
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(secret + "\n")
+    return draft
 
 
 class _Source:

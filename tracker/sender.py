@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.exc import SQLAlchemyError
 
 from tracker.gateway import Gateway
-from tracker.services import send
+from tracker.services import rollups, send
 from tracker.services.send import Sent
 from tracker.store.db import Sessions
 from tracker.store.outbox import Claim
@@ -22,6 +22,7 @@ from tracker.store.outbox import Claim
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS: Final = 0.5
+ROLLUP_SECONDS: Final = 10.0
 
 
 class Sender:
@@ -46,7 +47,11 @@ class Sender:
     def run(self, stop: Event) -> None:
         """Send until `stop` is set; then finish the calls under way and return."""
         pending: set[Future[Sent]] = set()
-        with ThreadPoolExecutor(self._calls_at_once, thread_name_prefix="call") as pool:
+        with (
+            ThreadPoolExecutor(1, thread_name_prefix="rollups") as aside,
+            ThreadPoolExecutor(self._calls_at_once, thread_name_prefix="call") as pool,
+        ):
+            aside.submit(self._keep_rollups, stop)
             while not stop.is_set():
                 claims = self._claim(self._calls_at_once - len(pending))
                 pending |= {pool.submit(self._call, claimed) for claimed in claims}
@@ -75,6 +80,18 @@ class Sender:
             return []
         self._is_cut_off = False
         return claims
+
+    def _keep_rollups(self, stop: Event) -> None:
+        """Keep the hourly counts up to date; no trouble with them stops the sending."""
+        while not stop.wait(ROLLUP_SECONDS):
+            if self._is_cut_off:
+                continue
+            try:
+                rollups.refresh(self._sessions)
+            except SQLAlchemyError as error:
+                log.warning("rollups not refreshed", extra={"error": type(error).__name__})
+            except Exception:
+                log.exception("rollups not refreshed")
 
     def _call(self, claimed: Claim) -> Sent:
         try:

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import shutil
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -19,13 +21,12 @@ from running import free_port
 
 from tracker.store import db, postbacks
 from tracker.store.postbacks import PostbackFilter
-from tracker.web.worker import is_ready
 
 ROOT = Path(__file__).parents[2]
 PATH = f"/postbacks/{POSTBACK_TOKEN}"
 HASTY = """
-from tracker.web import worker
-worker.READ_SECONDS = 1.0
+from tracker.web import serving
+serving.READ_SECONDS = 1.0
 exec(open({path!r}).read())
 """
 
@@ -95,7 +96,7 @@ def journal(database: Path) -> set[str | None]:
     """Return the tracking ids of everything that was kept."""
     sessions = db.connect(f"sqlite:///{database}")
     with sessions() as session:
-        rows = postbacks.search(session, PostbackFilter(), limit=2000).items
+        rows = postbacks.search(session, PostbackFilter(), limit=4000).items
     db.engine_of(sessions).dispose()
     return {row.fields.get("tracking_id") for row in rows}
 
@@ -195,6 +196,104 @@ def test_odd_requests_get_one_answer(port: int, name: str, request_: bytes, stat
         assert count(everything(connection), status) == 1, name
 
 
+def test_postbacks_and_pages_of_one_pipeline_are_answered_in_order(
+    server: tuple[int, Path],
+) -> None:
+    port, database = server
+    large = a_postback(TRACKINGID="MIXLARGE").replace(b"</POST", b" " * 40_000 + b"</POST")
+    page = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
+    with connect(port) as connection:
+        connection.sendall(
+            post(a_postback(TRACKINGID="MIX1")) + page % b"healthz" + post(b"<html/>")
+            + page % b"login" + post(large) + page % b"api/v1/messages"
+            + post(a_postback(TRACKINGID="MIX2")) + post(a_postback(), target="/postbacks/wrong")
+        )  # fmt: skip
+        answer = everything(connection)
+    assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [
+        b"200", b"200", b"400", b"200", b"200", b"401", b"200", b"404",
+    ]  # fmt: skip
+    assert journal(database) >= {"MIX1", "MIX2", "MIXLARGE"}
+
+
+def test_500_idle_clients_keep_no_postback_waiting(server: tuple[int, Path]) -> None:
+    port, database = server
+    with ExitStack() as crowd:
+        for number in range(500):
+            idle = crowd.enter_context(connect(port))
+            if number % 2:
+                idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                idle.recv(4096)
+        for number in range(20):
+            answered_at_once(port, f"CROWD{number}")
+    assert journal(database) >= {f"CROWD{number}" for number in range(20)}
+
+
+def test_what_is_refused_is_not_stored(server: tuple[int, Path]) -> None:
+    port, database = server
+    before = journal(database)
+    body = a_postback(TRACKINGID="LIE")
+    longer = post(body).replace(b"Length: ", b"Length: 1")
+    large = b"%x\r\n%b\r\n" % (1_100_000, body.ljust(1_100_000))
+    for request, status in [
+        (longer, 400),
+        (CHUNKED + b"%x\r\n%b\r\n" % (len(body), body), 400),
+        (CHUNKED + b"%x\r\n%b\r\n" % (len(body) - 1, body) + b"0\r\n\r\n", 400),
+        (CHUNKED + large + b"0\r\n\r\n", 413),
+        (post(body, "Transfer-Encoding: chunked"), 400),
+        (post(body, target="/postbacks/wrong"), 404),
+    ]:
+        with connect(port) as connection:
+            connection.sendall(request)
+            connection.shutdown(socket.SHUT_WR)
+            assert count(everything(connection), status) == 1, request
+    assert journal(database) == before
+
+
+def test_a_wrong_token_is_refused_before_the_body_comes(port: int) -> None:
+    with connect(port) as connection:
+        head = "POST /postbacks/wrong HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n"
+        connection.sendall(head.encode())
+        assert count(everything(connection), 404) == 1
+
+
+def test_the_token_may_be_written_in_percent(port: int) -> None:
+    percent = "".join(f"%{ord(letter):02X}" for letter in POSTBACK_TOKEN)
+    for path in (f"/postbacks/{percent}", f"/%70ostbacks/{POSTBACK_TOKEN}", f"{PATH}/"):
+        with connect(port) as connection:
+            connection.sendall(post(a_postback(), "Connection: close", target=path))
+            assert count(everything(connection), 200) == 1, path
+
+
+def test_every_postback_in_flight_is_answered_at_the_end(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    """SIGTERM amid a stream: who got into a connection gets an answer, and 200 means kept."""
+    answered: list[str] = []
+    conf = ROOT / "deploy" / "gunicorn.conf.py"
+
+    def stream(port: int, number: int) -> None:
+        for turn in range(400):
+            tracking_id = f"END{number}_{turn}"
+            try:
+                connection = connect(port)
+            except OSError:
+                return  # the door is closed by now
+            with connection:
+                connection.sendall(post(a_postback(TRACKINGID=tracking_id), "Connection: close"))
+                assert count(everything(connection), 200) == 1, "arrived, and not answered"
+            answered.append(tracking_id)
+
+    with ThreadPoolExecutor(8) as pool:
+        with gunicorn(tmp_path, sqlite_template, conf) as (port, database):
+            jobs = [pool.submit(stream, port, number) for number in range(8)]
+            while len(answered) < 100:
+                time.sleep(0.01)
+        for job in jobs:
+            job.result(20)
+        assert set(answered) <= journal(database)
+    assert 100 <= len(answered) < 3200
+
+
 def test_a_length_over_the_limit_is_refused_before_it_is_sent(port: int) -> None:
     head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n"
     with ExitStack() as crowd:
@@ -224,7 +323,7 @@ def test_what_takes_too_long_is_ended(tmp_path: Path, sqlite_template: Path) -> 
     conf.write_text(HASTY.format(path=str(ROOT / "deploy" / "gunicorn.conf.py")))
     slow = [
         *HALVES.values(),
-        post(HALF, "Expect: 100-continue")[:-9],  # these two are in a thread by then
+        post(HALF, "Expect: 100-continue")[:-9],
         post(b"<POSTBACK>" + b" " * 100_000 + b"</POSTBACK>")[:-9],
     ]
     with gunicorn(tmp_path, sqlite_template, conf) as (port, database), ExitStack() as crowd:
@@ -235,20 +334,3 @@ def test_what_takes_too_long_is_ended(tmp_path: Path, sqlite_template: Path) -> 
         answered_at_once(port, "AFTERSLOW")
         assert journal(database) == {"FIRST", "AFTERSLOW"}
     assert sum(count(answer, 200) for answer in answers) == 6  # what came before "a second half"
-
-
-@pytest.mark.parametrize(
-    "request_",
-    [
-        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-        post(a_postback()),
-        post(b""),
-        post(a_postback()).replace(b"Content-Length", b"content-length"),
-        b"POST / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n4;a=b\r\n\r\n0\r\r\n0\r\n\r\n",
-        CHUNKED + b"A\r\n0123456789\r\n00\r\nX: y\r\n\r\n",
-    ],
-)
-def test_a_request_is_ready_with_its_last_byte(request_: bytes) -> None:
-    ready = [end for end in range(len(request_) + 1) if is_ready(bytearray(request_[:end]))]
-    assert ready == [len(request_)]
-    assert is_ready(bytearray(request_ + request_[:20]))

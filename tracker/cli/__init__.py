@@ -8,7 +8,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from tracker import __version__
 from tracker.config import SettingsError
 
-from . import accounts, database, doctor, messages, postbacks, serve
+from . import (
+    accounts,
+    database,
+    doctor,
+    messages,
+    postback_tokens,
+    postbacks,
+    rebuild,
+    replay,
+    serve,
+    spool,
+)
 from .common import RefusedError, database_reason
 
 
@@ -27,8 +38,12 @@ for command in (
     messages.send,
     messages.show,
     postbacks.postback,
+    replay.replay,
+    rebuild.rebuild,
     accounts.user,
     accounts.token,
+    postback_tokens.postback_token,
+    spool.spool,
     doctor.doctor,
 ):
     cli.add_command(command)

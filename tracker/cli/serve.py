@@ -10,12 +10,14 @@ from threading import Event
 import click
 
 from tracker import logs
-from tracker.config import Settings, SettingsError
+from tracker.config import Settings, SettingsError, renewed_secret
 from tracker.gateway import Gateway
 from tracker.sandbox.options import SandboxOptions
 from tracker.sandbox.server import serve as serve_sandbox
 from tracker.sender import Sender
 from tracker.services import accounts
+from tracker.services.postback_tokens import first_valid
+from tracker.store.db import Sessions
 from tracker.web import postback_tokens
 
 from .common import RefusedError, now, opened, talk
@@ -52,7 +54,9 @@ def up(*, port: int, with_sandbox: bool | None, sandbox_port: int) -> None:
     for name, wanted in (("--port", port), ("--sandbox-port", sandbox_port))[: 1 + with_sandbox]:
         if not is_free(LOOPBACK, wanted):
             raise RefusedError(f"port {wanted} is in use; choose another with {name}")
-    if password := accounts.first_admin(ready(settings), now()):
+    sessions = ready(settings)
+    posts_to = _postback_url(_valid_token(settings, sessions), port) if with_sandbox else None
+    if password := accounts.first_admin(sessions, now()):
         # At once: were it said only when all runs, a failed start would keep it for ever.
         click.echo(f"Log in as admin with the password {password}  (shown only this once)")
     played = sandbox_port if with_sandbox else None
@@ -61,7 +65,7 @@ def up(*, port: int, with_sandbox: bool | None, sandbox_port: int) -> None:
         parts.append(_part("sandbox", played))
     # The sender stops first, so that its calls can still be answered.
     parts.append(Part("sender", _tracker("sender"), None, settings.gateway_timeout_seconds + 5))
-    supervise(parts, _environ(settings, port, played), lambda: _welcome(settings, port, played))
+    supervise(parts, _environ(settings, played, posts_to), lambda: _welcome(settings, port, played))
 
 
 @click.command()
@@ -102,11 +106,28 @@ def sandbox(*, port: int, postback_url: str | None) -> None:
     """Play the gateway on this machine. Needs no database, and forgets all when it stops."""
     logs.configure()
     if postback_url is None:
-        postback_url = _postback_url(Settings.from_environ(), WEB_PORT)
+        postback_url = _postback_url(postback_tokens(Settings.from_environ())[0], WEB_PORT)
     if not is_free(LOOPBACK, port):
         raise RefusedError(f"port {port} is in use; choose another with --port")
     talk(f"Sandbox gateway: {_sandbox_url(port)}")
     serve_sandbox(LOOPBACK, port, SandboxOptions(postback_url=postback_url))
+
+
+def _valid_token(settings: Settings, sessions: Sessions) -> str:
+    """Return a token that the sandbox can post with; a revoked one of the first start is replaced.
+
+    Raises:
+        RefusedError: the settings have revoked ones only.
+    """
+    if token := first_valid(sessions, postback_tokens(settings)):
+        return token
+    if settings.postback_tokens:
+        raise RefusedError(
+            "every token of TRACKER_POSTBACK_TOKENS is revoked; "
+            "give another one, so that the sandbox can post, or start with --no-sandbox"
+        )
+    talk("The postback token of the first start was revoked; a new one takes its place.")
+    return renewed_secret(settings.postback_token_file)
 
 
 def _gateway(settings: Settings) -> Gateway:
@@ -117,11 +138,11 @@ def _gateway(settings: Settings) -> Gateway:
     return Gateway(settings.gateway_url, settings.gateway_api_key, settings.gateway_timeout_seconds)
 
 
-def _environ(settings: Settings, port: int, sandbox_port: int | None) -> dict[str, str]:
+def _environ(settings: Settings, sandbox_port: int | None, posts_to: str | None) -> dict[str, str]:
     """Return the environment of the parts; what the user has set stays as it is."""
     environ = dict(os.environ)
-    if sandbox_port is not None:
-        environ["TRACKER_SANDBOX_POSTBACK_URL"] = _postback_url(settings, port)
+    if sandbox_port is not None and posts_to is not None:
+        environ["TRACKER_SANDBOX_POSTBACK_URL"] = posts_to
         if settings.gateway_url is None:
             # The sandbox knows this key alone; one that is set already is for the real gateway.
             environ["TRACKER_GATEWAY_URL"] = _sandbox_url(sandbox_port)
@@ -181,8 +202,8 @@ def _sandbox_url(port: int) -> str:
     return f"http://{LOOPBACK}:{port}/API/wxml/1.3/index.php"
 
 
-def _postback_url(settings: Settings, port: int) -> str:
-    return f"http://{LOOPBACK}:{port}/postbacks/{postback_tokens(settings)[0]}"
+def _postback_url(token: str, port: int) -> str:
+    return f"http://{LOOPBACK}:{port}/postbacks/{token}"
 
 
 def _gunicorn_conf() -> Path:

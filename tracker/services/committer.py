@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from tracker.store import db
 from tracker.store.db import Sessions
 from tracker.store.spool import Spool, SpoolError, SpoolRecord
 
@@ -31,6 +32,7 @@ MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
 AWAY_SECONDS: Final = 1.0  # between two tries of a database that is away
 TICK_SECONDS: Final = 0.1
 CHORES_SECONDS: Final = 1.0
+DRAIN_SECONDS: Final = 5.0  # at a time: a token revoked meanwhile must not wait for a long drain
 STOP_SECONDS: Final = 10.0
 
 log = logging.getLogger(__name__)
@@ -186,14 +188,19 @@ class Committer:
     def _watch(self) -> None:
         """Send to the spool what has waited too long, also in the hands of a stuck database."""
         while not self._stopping.wait(TICK_SECONDS):
-            now = time.monotonic()
-            in_flight = [p for p in self._in_flight if p.is_open and p.until < now]
-            if in_flight:
-                self._is_away = True
-            late = self._taken_late(now)
-            if in_flight or late:
-                log.warning("postbacks waited too long", extra={"count": len(in_flight + late)})
-                self._to_spool(in_flight + late)
+            try:
+                self._look_at_waiting(time.monotonic())
+            except Exception:  # a thread that dies would let everybody wait for a stuck database
+                log.exception("postbacks that waited too long: our own fault")
+
+    def _look_at_waiting(self, now: float) -> None:
+        in_flight = [p for p in self._in_flight if p.is_open and p.until < now]
+        if in_flight:
+            self._is_away = True
+        late = self._taken_late(now)
+        if in_flight or late:
+            log.warning("postbacks waited too long", extra={"count": len(in_flight + late)})
+            self._to_spool(in_flight + late)
 
     def _taken_late(self, now: float) -> list[_Pending]:
         late = []
@@ -236,8 +243,12 @@ class Committer:
     def _settle(self, pending: _Pending, receipt: Receipt) -> None:
         with self._lock:
             was_open, pending.is_open = pending.is_open, False
-        if was_open:
+        if not was_open:
+            return
+        try:
             pending.done(receipt)
+        except Exception:  # one client that is gone must not cost the others their answers
+            log.exception("an answer could not be given")
 
     def _note_away(self, error: SQLAlchemyError) -> None:
         self._away_until = time.monotonic() + AWAY_SECONDS
@@ -249,6 +260,7 @@ class Committer:
     def _note_back(self) -> None:
         if self._is_away:
             log.warning("the database is back")
+            self._away_until = 0.0
         self._is_away = False
 
     def _drain_all(self) -> None:
@@ -264,11 +276,17 @@ class Committer:
                 return
 
     def _drain(self) -> None:
-        count = self._spool.drain(
-            self._ingest_spooled, limit=MAX_BATCH, should_stop=self._stopping.is_set
-        )
+        until = time.monotonic() + DRAIN_SECONDS
+
+        def should_stop() -> bool:
+            return self._stopping.is_set() or time.monotonic() > until
+
+        count = self._spool.drain(self._ingest_spooled, limit=MAX_BATCH, should_stop=should_stop)
         if count:
             log.warning("spooled postbacks are in the database", extra={"count": count})
+        # Without this it would count as away until the next postback comes.
+        if self._is_away and not self._in_flight and db.is_reachable(self._sessions):
+            self._note_back()
 
     def _ingest_spooled(self, records: list[SpoolRecord]) -> None:
         now = datetime.now(UTC)

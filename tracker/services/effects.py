@@ -21,7 +21,19 @@ from tracker.store import alerts, suppressions
 GATEWAY: Final = "gateway"
 # What carriers in the USA and Canada take for an opt-out, alone in a message.
 STOP_WORDS: Final = frozenset(
-    {"STOP", "STOPALL", "STOP ALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "OPTOUT", "OPT OUT"}
+    {
+        "STOP",
+        "STOPALL",
+        "STOP ALL",
+        "UNSUBSCRIBE",
+        "CANCEL",
+        "END",
+        "QUIT",
+        "REVOKE",
+        "OPTOUT",
+        "OPT OUT",
+        "ARRET",
+    }
 )
 START_WORDS: Final = frozenset({"START", "UNSTOP"})
 _TOLD: Final = {code: told.resulting_status for (code, _), told in POSTBACK_CODES.items()}
@@ -82,7 +94,8 @@ def _inbound(session: Session, notification: Notification, received_at: datetime
 
 
 def _word(text: str | None) -> str | None:
-    return " ".join(_LETTERS.sub(" ", (text or "").upper()).split()) or None
+    words = _LETTERS.sub(" ", (text or "").upper()).split()
+    return " ".join(word for word in words if word != "PLEASE") or None
 
 
 def _content(session: Session, notification: Notification, received_at: datetime) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from tracker.domain.status import LABELS, Status
-from tracker.store import accounts, messages
+from tracker.store import accounts, ingest, messages
 from tracker.store.db import Sessions
 from tracker.store.rows import MessageRow
 
@@ -35,6 +35,7 @@ def cancel(sessions: Sessions, public_id: UUID, actor: str, now: datetime) -> No
         if not messages.cancel(session, public_id, now):
             word = LABELS[message.status].lower()
             raise NotPossibleError(f"Only a queued message can be cancelled; this one is {word}.")
+        ingest.mark_hours(session, {message.created_at})
         accounts.audit(session, actor, "message.cancel", subject=str(public_id), now=now)
 
 

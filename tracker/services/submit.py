@@ -14,7 +14,7 @@ from tracker.domain.message import Checked, Problem
 from tracker.domain.validation import check
 from tracker.protocol.passdata import PASS_FIELDS
 from tracker.protocol.request import PassRequest, RequestFormatError, from_xml
-from tracker.store import outbox
+from tracker.store import ingest, outbox
 from tracker.store.db import Sessions
 
 
@@ -53,6 +53,7 @@ def one(
             if repeat and (first := _first(session, repeat, digest)):
                 return first, checked.warnings
             message_id = outbox.add(session, checked.message, public_id, now)
+            ingest.mark_hours(session, {now})
             if repeat:
                 outbox.add_key(session, repeat.token_id, repeat.key, digest, message_id)
     except IntegrityError:
@@ -68,6 +69,7 @@ def again(session: Session, request: Mapping[str, object], now: datetime) -> UUI
     """Queue what was sent before once more, in the caller's transaction; returns the new id."""
     public_id, checked = _checked(request, None)
     outbox.add(session, checked.message, public_id, now)
+    ingest.mark_hours(session, {now})
     return public_id
 
 

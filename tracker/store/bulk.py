@@ -151,12 +151,14 @@ def _postgresql_step(shape: Shape) -> str:
         )
     columns = ", ".join(f"step0.id AS {n}" if n == shape.link else f"new.{n}" for n in shape.names)
     join = f" JOIN step0 ON step0.key = new.{shape.link}" if shape.link else ""
+    # Ids are to follow the order of the rows, and no join keeps it.
+    source = f"ROWS FROM (json_to_recordset(%s::json) AS ({_definitions(shape)})) WITH ORDINALITY"
+    source = f"{source} AS new ({names}, place)"
+    order = " ORDER BY new.place"
     # Even an old row must give its id back, so it is written over with itself.
     returning = f" RETURNING id, {shape.key} AS key" if shape.kind == "add" and shape.key else ""
     conflict = _on_conflict(shape, f"DO UPDATE SET {shape.key} = excluded.{shape.key}")
-    return (
-        f"INSERT INTO {table} ({names}) SELECT {columns} FROM {source}{join}{conflict}{returning}"  # noqa: S608
-    )
+    return f"INSERT INTO {table} ({names}) SELECT {columns} FROM {source}{join}{order}{conflict}{returning}"  # noqa: E501, S608
 
 
 def _definitions(shape: Shape) -> str:

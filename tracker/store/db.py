@@ -5,14 +5,21 @@ Errors:
 """
 
 import sqlite3
+import threading
+from concurrent.futures import Future
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import ColumnElement, Connection, Engine, create_engine, event, func, literal, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, SessionTransaction, SessionTransactionOrigin, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from .base import UtcDateTime
 
 Sessions = sessionmaker[Session]
 
@@ -25,6 +32,8 @@ _IN_A_HURRY: Final = (
     " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
 )
 POOL_SIZE: Final = 16  # as many as the web part has threads
+_asking: Final = threading.Lock()
+_asked: "Final[WeakKeyDictionary[Engine, Future[bool]]]" = WeakKeyDictionary()
 
 
 def connect(database_url: str, *, in_a_hurry: bool = False) -> Sessions:
@@ -34,7 +43,9 @@ def connect(database_url: str, *, in_a_hurry: bool = False) -> Sessions:
     """
     url = make_url(database_url)
     if url.get_backend_name() == "sqlite":
-        engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+        engine = create_engine(
+            url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS}, hide_parameters=True
+        )
         event.listen(engine, "do_connect", _refuse_to_make)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "checkout", _check_sqlite_file)
@@ -45,9 +56,15 @@ def connect(database_url: str, *, in_a_hurry: bool = False) -> Sessions:
         url,
         pool_pre_ping=not in_a_hurry,
         pool_size=POOL_SIZE,
+        hide_parameters=True,  # they are numbers and bodies, and errors are logged
         connect_args={
             "connect_timeout": 2 if in_a_hurry else CONNECT_TIMEOUT_SECONDS,
             "application_name": "tracker",
+            # A host that vanishes says nothing; without these a thread waits for it for minutes.
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 5000,
             "options": _IN_A_HURRY if in_a_hurry else "",
         },
     )
@@ -62,18 +79,47 @@ def engine_of(sessions: Sessions) -> Engine:
 
 
 def is_reachable(sessions: Sessions) -> bool:
-    """Say whether the database answers now, and lets somebody write."""
+    """Say whether the database answers in time, and lets somebody write.
+
+    It is asked in a thread, once at a time: a server that hangs keeps whoever asks it for ever.
+    """
+    engine = engine_of(sessions)
+    with _asking:
+        asked = _asked.get(engine)
+        if asked is None or asked.done():
+            asked = _asked[engine] = Future()
+            threading.Thread(target=_ask, args=(sessions, asked), daemon=True).start()
     try:
-        with sessions.begin() as session:
-            session.execute(text("SELECT 1"))
-    except DBAPIError:
+        return asked.result(BUSY_TIMEOUT_SECONDS)
+    except TimeoutError:
         return False
-    return True
+
+
+def clock(session: Session) -> ColumnElement[datetime]:
+    """Return the time by the clock that all writers share; under a lock it tells who was first.
+
+    The time when a postback came does not: it may have waited in the spool, or for the lock.
+    """
+    if dialect_of(session) == "sqlite":
+        return literal(datetime.now(UTC), UtcDateTime())
+    return func.clock_timestamp(type_=UtcDateTime())
 
 
 def dialect_of(session: Session) -> str:
     """Return `sqlite` or `postgresql`."""
     return session.get_bind().dialect.name
+
+
+def _ask(sessions: Sessions, asked: "Future[bool]") -> None:
+    try:
+        with sessions.begin() as session:
+            session.execute(text("SELECT 1"))
+    except (DBAPIError, PoolTimeoutError):
+        asked.set_result(False)
+    except BaseException as error:  # noqa: BLE001  # whoever asked gets it
+        asked.set_exception(error)
+    else:
+        asked.set_result(True)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from tracker.domain.fold import FACTS, Delivery, Outcome
 
 from . import bulk
-from .db import dialect_of
+from .db import clock, dialect_of
 from .models import Handset, Message, Postback, PostbackBody, RollupMark
 
 DELIVERY: Final = (
@@ -147,6 +147,7 @@ def targets_of_number(session: Session, number: str) -> list[Target]:
 
 def write(session: Session, changes: Changes, now: datetime) -> dict[bytes, int]:
     """Write a batch, and return the ids of its new journal rows by fingerprint."""
+    judged_at = session.scalar(select(clock(session))) if changes.postbacks else now
     touched = sorted(changes.touched - changes.changed.keys())
     repeats = [
         {"id": id_, "repeats": changes.repeats[id_], "last_received_at": now}
@@ -156,7 +157,12 @@ def write(session: Session, changes: Changes, now: datetime) -> dict[bytes, int]
     return bulk.write(
         session,
         bulk.add(PostbackBody, list(changes.bodies.values()), "digest"),
-        bulk.add(Postback, changes.postbacks, "fingerprint", link="body_id"),
+        bulk.add(
+            Postback,
+            [{**row, "judged_at": judged_at} for row in changes.postbacks],
+            "fingerprint",
+            link="body_id",
+        ),
         bulk.change(Message, _message_rows(changes.changed, now)),
         bulk.change(Message, [{"id": id_, "updated_at": now} for id_ in touched]),
         bulk.change(Postback, repeats, plus="repeats"),

@@ -74,8 +74,8 @@ WITH new AS MATERIALIZED (
 ), written AS (
     INSERT INTO postbacks ({", ".join(EVENT)}, body_id, last_received_at, judged_at, repeats,
                            message_id, outcome, outcome_reason)
-    SELECT {", ".join(f"judged.{name}" for name in EVENT)}, bodies.id, received_at, received_at, 0,
-           message_id, {_outcome()}, left({_reason()}, 1000)
+    SELECT {", ".join(f"judged.{name}" for name in EVENT)}, bodies.id, received_at,
+           clock_timestamp(), 0, message_id, {_outcome()}, left({_reason()}, 1000)
     FROM judged JOIN bodies USING (digest)
     ON CONFLICT (fingerprint) DO NOTHING
     RETURNING id, fingerprint, outcome, outcome_reason

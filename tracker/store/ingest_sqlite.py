@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 
@@ -103,7 +103,7 @@ def _journal(
         **{name: event[name] for name in EVENT},
         "body_id": found.fetchone()[0],
         "last_received_at": event["received_at"],
-        "judged_at": event["received_at"],
+        "judged_at": datetime.now(UTC),  # amid the writing: the order of the fold, see db.clock
         "repeats": 0,
         "message_id": target.id,
         "outcome": judged.outcome.value,

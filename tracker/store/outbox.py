@@ -13,12 +13,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import CursorResult, exists, select, update
+from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
 
 from tracker.domain.message import PassMessage
 from tracker.domain.status import Status
 
+from . import ingest
 from .models import IS_IN_OUTBOX, IdempotencyKey, Message, MessageContent, SendAttempt
 
 LEASE: Final = timedelta(seconds=60)
@@ -97,12 +98,14 @@ def claim(session: Session, limit: int, now: datetime) -> list[Claim]:
         .with_for_update(skip_locked=True)
     )
     claims = []
-    for message in session.scalars(due):
+    found = session.scalars(due).all()
+    for message in found:
         message.status = Status.SENDING
         message.claim_id = uuid4()
         message.lease_until = now + LEASE
         message.updated_at = now
         claims.append(Claim(message.id, message.public_id, message.claim_id))
+    ingest.mark_hours(session, {message.created_at for message in found})
     return claims
 
 
@@ -158,21 +161,21 @@ def expire_leases(session: Session, now: datetime) -> int:
     """
     is_late = (IS_IN_OUTBOX, Message.status == Status.SENDING, Message.lease_until <= now)
     called = exists().where(SendAttempt.claim_id == Message.claim_id)
-    count = 0
+    moved: list[datetime] = []
     ends = (
         (called, {"status": Status.UNKNOWN, "due_at": None}),
         (~called, {"status": Status.QUEUED}),
     )
     for condition, values in ends:
-        moved = session.execute(
+        moved += session.scalars(
             update(Message)
             .where(*is_late, condition)
             .values(updated_at=now, **values)
+            .returning(Message.created_at)
             .execution_options(synchronize_session=False)
         )
-        assert isinstance(moved, CursorResult)  # noqa: S101  # an UPDATE gives no other
-        count += moved.rowcount
-    return count
+    ingest.mark_hours(session, moved)
+    return len(moved)
 
 
 def _settle(

@@ -8,7 +8,7 @@ from tracker import logs
 from tracker.config import Settings, kept_secret
 from tracker.store import db
 
-from . import api, context, health, pages, postbacks, problems
+from . import api, context, health, journal, pages, postback_address, postbacks, problems, watch
 from .receiver import RECEIVER, Receiver
 
 
@@ -28,6 +28,9 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(api.bp)
     app.register_blueprint(health.bp)
     pages.register(app)
+    app.register_blueprint(journal.bp)
+    app.register_blueprint(watch.bp)
+    app.register_blueprint(postback_address.bp)
     app.register_error_handler(HTTPException, _error)
     return app
 
@@ -47,6 +50,4 @@ def _error(error: HTTPException) -> Response:
 
 def postback_tokens(settings: Settings) -> tuple[str, ...]:
     """Return the tokens of the receiver's URL; the first start makes one and keeps it."""
-    if settings.postback_tokens:
-        return settings.postback_tokens
-    return (kept_secret(settings.state_dir / "postback_token"),)
+    return settings.postback_tokens or (kept_secret(settings.postback_token_file),)

@@ -49,7 +49,7 @@ SECTIONS: Final = (
 )
 ERRORS: Final = {
     400: ("This cannot be read", "The address or the form is not complete. Go back and try again."),
-    403: ("You may not do this", "It needs the role operator, which an administrator gives."),
+    403: ("You may not do this", "It needs another role, which an administrator gives."),
     404: ("There is no such page", "The address may be mistyped, or what stood here was erased."),
     405: ("This address does not take that", "Go back and use the links and buttons of the page."),
     413: ("This is too much at once", "Go back and send less."),

@@ -56,8 +56,10 @@ def the_receiver() -> Receiver:
 
 
 def _source() -> str:
-    """Return who speaks; behind proxies `ProxyFix` has found out already."""
-    return request.remote_addr or ""
+    """Return who speaks, found in the same way as by the worker of ours."""
+    before = request.environ.get("werkzeug.proxy_fix.orig", request.environ)
+    peer = before.get("REMOTE_ADDR") or ""
+    return the_receiver().source(peer, request.headers.get("X-Forwarded-For"))
 
 
 def _body() -> bytes | None:

@@ -1,217 +1,151 @@
-"""The gunicorn worker of the web part: a thread gets a request only when it has arrived.
+"""The gunicorn worker of the web part: an event loop that takes postbacks by itself.
 
-gthread waits for requests in its threads, and for a goodbye in its only loop. A few clients
-that say nothing, or say it slowly, then keep every postback waiting: 200 idle connections for a
-minute, 16 half requests for ever. Here the loop does the waiting, for any number of connections.
+gunicorn's own workers keep a thread while a request comes and while an answer goes. A few clients
+that say nothing, or say it slowly, then keep every postback waiting. Here the loop does all the
+waiting, for any number of clients, and a thread gets a request only when it has come whole and is
+for the application. gunicorn forks, watches and stops the processes as ever.
+
+    worker      the process: its listening sockets, its signals, its end
+    serving     all clients: deadlines, and who has to make room
+    connection  one client: answers in order, a polite goodbye
+    reading     one client's requests: grammar and limits
+    wsgi        one request's way through the application
 """
 
-import errno
-import re
-import selectors
-import socket
-import struct
-import time
-from collections import deque
-from concurrent.futures import Future
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+import signal
 from functools import partial
 from typing import Final
 
+import uvloop
 from gunicorn.config import Config
 from gunicorn.errors import ConfigError
-from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
+from gunicorn.workers.base import Worker as BaseWorker
 
-from tracker.protocol.transport import MAX_BODY_BYTES
+from .connection import Connection
+from .reading import Limits
+from .receiver import RECEIVER, Receiver
+from .serving import Server
 
-READ_SECONDS: Final = 20.0  # for a whole request; the gateway gives up after 10
-WRITE_SECONDS: Final = 30  # without a byte of an answer taken
-LEAVE_SECONDS: Final = 2.0  # for the other side to close too
-WAITING_BYTES: Final = 65_536  # a larger request is read by a thread; real postbacks have 2 kB
+TICK_SECONDS: Final = 0.5  # from one look at the deadlines to the next
+ARRIVAL_SECONDS: Final = 0.1  # to read what has arrived, before idle clients are left
+QUICK_SECONDS: Final = 1.0  # for the answers that are due when somebody presses Ctrl-C
+LAST_SECONDS: Final = 2.0  # of the graceful timeout, in which the receiver stops
+SPARE_FILES: Final = 128  # beside the clients: database, spool, logs
 
-_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
-_CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding:[^\r\n]*chunked", re.IGNORECASE)
-_EXPECT: Final = re.compile(rb"\r\nexpect:", re.IGNORECASE)
-
-
-class Connection(TConn):  # type: ignore[misc]  # gunicorn is not typed
-    """One connection, and what has come of its next request."""
-
-    def __init__(self, *args: object) -> None:
-        super().__init__(*args)
-        self.received = bytearray()
-        self.timeout = 0.0
+log = logging.getLogger(__name__)
 
 
-class Worker(ThreadWorker):  # type: ignore[misc]
-    """gthread with a loop that reads requests, ends what takes too long, and never waits."""
+class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn is not typed
+    """One process of the web part."""
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)
-        self._handled: dict[Connection, float] = {}  # in a thread; until when it may read
-        self._leaving: deque[Connection] = deque()
+    alive: bool
+    max_requests: int
 
     @classmethod
-    def check_config(cls, cfg: Config, log: object) -> None:
-        """Refuse what the loop cannot read."""
-        super().check_config(cfg, log)
+    def check_config(cls, cfg: Config, log: logging.Logger) -> None:
+        """Refuse what the loop cannot do."""
         if cfg.is_ssl:
             raise ConfigError("TLS is the work of the proxy in front; set no certfile or keyfile")
+        if cfg.accesslog:
+            log.warning("no access log is written: it would hold the postback token")
 
-    def accept(self, listener: socket.socket) -> None:
-        """Take a new connection, and wait for its first request."""
+    def run(self) -> None:
+        """Serve until told to stop, and then until all is answered."""
+        receiver: Receiver | None = getattr(self.wsgi, "extensions", {}).get(RECEIVER)
+        loop = uvloop.new_event_loop()
+        if receiver is not None:
+            receiver.start()
         try:
-            client, address = listener.accept()
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.ECONNABORTED):
-                raise
-            return
-        self.nr_conns += 1
-        patience = struct.pack("ll", WRITE_SECONDS, 0)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
-        self._wait(Connection(self.cfg, client, address, listener.getsockname()))
+            loop.run_until_complete(self._serve(Server(loop, self.wsgi, receiver, self._limits())))
+        finally:
+            if receiver is not None:
+                receiver.stop()
+            loop.close()
 
-    def on_client_socket_readable(self, conn: Connection, client: socket.socket) -> None:
-        """Wait for the next request of a connection that was kept."""
-        self.poller.unregister(client)
-        self.keepalived_conns.remove(conn)
-        self._wait(conn)
+    def _limits(self) -> Limits:
+        cfg = self.cfg
+        return Limits(
+            # Zero is gunicorn's word for its own maximum.
+            target_bytes=cfg.limit_request_line or 8190,
+            fields=cfg.limit_request_fields,
+            field_bytes=cfg.limit_request_field_size or 8190,
+            connections=_connections(cfg.worker_connections),
+            threads=cfg.threads,
+            keep_alive_seconds=cfg.keepalive,
+        )
 
-    def on_pending_socket_readable(self, conn: Connection, client: socket.socket) -> None:
-        """Take what has come, and go on when the request is there or its sender gone."""
-        data = _received(client)
-        if data is None:
-            return
-        conn.received += data
-        if data and not is_ready(conn.received):
-            return
-        self.poller.unregister(client)
-        self.pending_conns.remove(conn)
-        if conn.received:
-            self._hand_over(conn)
-        else:
-            self._close(conn)
+    async def _serve(self, server: Server) -> None:
+        self._stop = asyncio.Event()
+        self._grace = max(self.cfg.graceful_timeout - LAST_SECONDS, QUICK_SECONDS)
+        server.loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        for number in (signal.SIGINT, signal.SIGQUIT):
+            server.loop.add_signal_handler(number, self._stop_quickly)
+        listeners = await self._listen(server)
+        while self.alive and not self._stop.is_set():
+            self._look_round(server)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), TICK_SECONDS)
+        self.alive = False
+        for listener in listeners:
+            listener.close()
+        await self._finish(server)
 
-    def enqueue_req(self, conn: Connection) -> None:
-        """Go on with a connection whose next request came along with the last one."""
-        conn.received += conn.parser.unreader.take_buffered()
-        if is_ready(conn.received):
-            self._hand_over(conn)
-        else:
-            self._wait(conn)
+    async def _listen(self, server: Server) -> list[asyncio.AbstractServer]:
+        # The loop closes what it gets, and we need these at the end.
+        return [
+            await server.loop.create_server(
+                partial(Connection, server), sock=listener.sock.dup(), backlog=self.cfg.backlog
+            )
+            for listener in self.sockets
+        ]
 
-    def handle(self, conn: Connection) -> object:
-        """Answer one request; runs in a thread."""
-        received, conn.received = bytes(conn.received), bytearray()
-        conn.data_ready = True
-        conn.init()
-        conn.parser.unreader.unread(received)
-        return super().handle(conn)
+    def _look_round(self, server: Server) -> None:
+        self.notify()
+        server.look_round()
+        if self.alive and self.ppid != os.getppid():
+            log.warning("gunicorn's master is gone")
+            self.alive = False
+        if server.begun >= self.max_requests:
+            self.alive = False
 
-    def finish_request(self, conn: Connection, fs: "Future[object]") -> None:
-        """Keep the connection, or take leave of it."""
-        self._handled.pop(conn, None)
-        if not fs.cancelled() and fs.exception() is None and fs.result():
-            super().finish_request(conn, fs)
-        else:
-            self._leave(conn)
+    def _stop_quickly(self) -> None:
+        self._grace = QUICK_SECONDS
+        self.cfg.worker_int(self)
+        self._stop.set()
 
-    def murder_pending(self) -> None:
-        """End what takes too long."""
-        super().murder_pending()
-        now = time.monotonic()
-        for conn in [conn for conn, until in self._handled.items() if until < now]:
-            self._handled[conn] = float("inf")
-            _shut(conn.sock, socket.SHUT_RD)  # its thread reads on, and finds the end
-        while self._leaving and self._leaving[0].timeout < now:
-            conn = self._leaving.popleft()
-            self.poller.unregister(conn.sock)
-            self._close(conn)
+    async def _finish(self, server: Server) -> None:
+        """Answer what has arrived, and close."""
+        began = server.loop.time()
+        server.is_stopping = True
+        await self._accept_rest(server)
+        await asyncio.sleep(ARRIVAL_SECONDS)
+        server.stop()
+        while not server.is_empty() and server.loop.time() - began < self._grace:
+            self._look_round(server)
+            await asyncio.sleep(ARRIVAL_SECONDS / 2)
+        server.close()
+        await asyncio.sleep(ARRIVAL_SECONDS / 2)  # threads learn that their clients are gone
 
-    def _cap_keepalive(self, deadline: float) -> None:
-        super()._cap_keepalive(deadline)
-        for conn in self.pending_conns:
-            conn.timeout = min(conn.timeout, deadline)
-
-    def _keepalive_after(self, conn: Connection, keepalive: object) -> bool:
-        # gthread gives a body that nobody read five seconds of a thread to arrive.
-        return bool(keepalive and conn.parser.finish_body(deadline=time.monotonic() + 0.1))
-
-    def _wait(self, conn: Connection) -> None:
-        conn.sock.setblocking(False)  # noqa: FBT003
-        conn.timeout = time.monotonic() + (READ_SECONDS if self.alive else STOP_KEEPALIVE_LINGER)
-        self.pending_conns.append(conn)
-        then = partial(self.on_pending_socket_readable, conn)
-        self.poller.register(conn.sock, selectors.EVENT_READ, then)
-
-    def _hand_over(self, conn: Connection) -> None:
-        self._handled[conn] = time.monotonic() + READ_SECONDS
-        conn.sock.setblocking(True)  # noqa: FBT003
-        super().enqueue_req(conn)
-
-    def _leave(self, conn: Connection) -> None:
-        """Close our side, and read on for a moment: a reset could take the answer away."""
-        if not _shut(conn.sock, socket.SHUT_WR):
-            self._close(conn)
-            return
-        conn.sock.setblocking(False)  # noqa: FBT003
-        conn.timeout = time.monotonic() + LEAVE_SECONDS
-        self._leaving.append(conn)
-        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_leaving, conn))
-
-    def _on_leaving(self, conn: Connection, client: socket.socket) -> None:
-        if _received(client) == b"":
-            self.poller.unregister(client)
-            self._leaving.remove(conn)
-            self._close(conn)
-
-    def _close(self, conn: Connection) -> None:
-        self.nr_conns -= 1
-        conn.close()
+    async def _accept_rest(self, server: Server) -> None:
+        """Let in who has been waiting at the door; closing it would send them away."""
+        for listener in self.sockets:
+            with contextlib.suppress(OSError):  # nobody waits any more
+                while True:
+                    client, _ = listener.sock.accept()
+                    await server.loop.connect_accepted_socket(partial(Connection, server), client)
+            listener.close()
 
 
-def _received(client: socket.socket) -> bytes | None:
-    """Return what has come, empty at the end; None when it was nothing yet."""
-    try:
-        return client.recv(WAITING_BYTES)
-    except BlockingIOError:
-        return None
-    except OSError:
-        return b""
-
-
-def _shut(client: socket.socket, how: int) -> bool:
-    """Close one direction; False when the connection is gone."""
-    try:
-        client.shutdown(how)
-    except OSError:
-        return False
-    return True
-
-
-def is_ready(data: bytearray) -> bool:
-    """Say whether a thread may have what came: a request, or as much of one as it takes to begin.
-
-    gunicorn decides what it is; whatever looks odd is ready, for it to refuse.
-    """
-    end = data.find(b"\r\n\r\n")
-    if end < 0:
-        return len(data) >= WAITING_BYTES
-    head = bytes(data[: end + 2])
-    if len(data) >= WAITING_BYTES or _EXPECT.search(head):
-        return True
-    if _CHUNKED.search(head):
-        return _has_last_chunk(data, end + 4)
-    length = _LENGTH.search(head)
-    body = int(length[1]) if length else 0
-    return body > MAX_BODY_BYTES or len(data) >= end + 4 + body
-
-
-def _has_last_chunk(data: bytearray, position: int) -> bool:
-    while (end := data.find(b"\r\n", position)) >= 0:
-        try:
-            size = int(data[position:end].partition(b";")[0], 16)
-        except ValueError:
-            return True
-        if size <= 0:
-            return data.find(b"\r\n\r\n", end) >= 0
-        position = end + 2 + size + 2
-    return False
+def _connections(wanted: int) -> int:
+    """Return how many clients may be connected, with more open files if they are to be had."""
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + SPARE_FILES
+    if files < needed and files != resource.RLIM_INFINITY:
+        files = needed if most == resource.RLIM_INFINITY else min(needed, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+    return wanted if files == resource.RLIM_INFINITY else max(1, min(wanted, files - SPARE_FILES))

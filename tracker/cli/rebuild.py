@@ -1,0 +1,141 @@
+"""`tracker rebuild`: what is stored, recomputed from the bytes that the gateway posted."""
+
+import signal
+import sys
+import time
+from contextlib import ExitStack
+from threading import Event
+from typing import Final
+
+import click
+
+from tracker.config import Settings
+from tracker.services.rebuild import STEP, Counts, Mode, Progress, Rebuild
+from tracker.services.recompute import Difference
+
+from .common import RefusedError, actor, now, opened, plain, print_json, talk
+
+SECONDS_BETWEEN_LINES: Final = 5.0
+_CLEAR_LINE: Final = "\r\x1b[K"
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only report; exit 1 when there are differences.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one difference a line.")
+@click.option("--from-start", is_flag=True, help="Begin anew where an earlier run was stopped.")
+@click.option(
+    "--step", type=click.IntRange(1, 10_000), default=STEP, show_default=True,
+    help="How many messages or numbers a transaction looks at.",
+)  # fmt: skip
+def rebuild(*, dry_run: bool, as_json: bool, from_start: bool, step: int) -> None:
+    """Recompute statuses, handsets and rollups from the postbacks, and repair what differs.
+
+    It may run beside everything else, and goes on where it was stopped.
+    """
+    settings = Settings.from_environ()
+    work = Rebuild(
+        opened(settings),
+        mode=Mode.DRY_RUN if dry_run else Mode.REPAIR,
+        zone=settings.gateway_zone,
+        clock=now,
+        tell=_print_json if as_json else _print_line,
+        step=step,
+    )
+    _begin(work, from_start=from_start)
+    is_finished = _run(work)
+    work.end(actor(), is_finished=is_finished)
+    talk(_summary(work.counts, dry_run=dry_run))
+    if not is_finished:
+        command = f"tracker rebuild{' --dry-run' if dry_run else ''}"
+        raise RefusedError(f"stopped; `{command}` goes on from here")
+    if work.counts.left or (dry_run and work.counts.differences):
+        raise SystemExit(1)
+
+
+def _begin(work: Rebuild, *, from_start: bool) -> None:
+    if from_start:
+        work.forget()
+    elif stage := work.resume():
+        talk(f"Going on with the {stage} where a run was stopped; --from-start begins anew.")
+
+
+def _run(work: Rebuild) -> bool:
+    """Do the steps until SIGINT or SIGTERM; say whether all are done."""
+    stop = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with _Shown() as shown:
+        for progress in work.steps():
+            shown.show(progress)
+            if stop.is_set():
+                return False
+    return True
+
+
+class _Shown(ExitStack):
+    """How far it is, on stderr: a bar on a terminal, elsewhere a line now and then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last = Progress("", 0, 0)
+        self._said_at = time.monotonic()
+
+    def show(self, progress: Progress) -> None:
+        """Show that so much is done."""
+        if not sys.stderr.isatty():
+            if time.monotonic() - self._said_at >= SECONDS_BETWEEN_LINES:
+                talk(f"{progress.stage}: {progress.done} of {progress.total}")
+                self._said_at = time.monotonic()
+            return
+        if progress.stage != self._last.stage:
+            self.close()
+            bar = click.progressbar(length=progress.total, label=progress.stage, file=sys.stderr)
+            self._bar = self.enter_context(bar)
+            self._last = Progress(progress.stage, 0, 0)
+        self._bar.update(progress.done - self._last.done)
+        self._last = progress
+
+
+def _print_line(difference: Difference) -> None:
+    where = ", ".join(f"{name} {value}" for name, value in difference.where.items())
+    stored = difference.stored or "none"
+    change = f"{stored} -> {difference.right or 'none'}"
+    if not difference.is_mendable:
+        change = f"{stored} (cannot be repaired)"
+    _make_room()
+    click.echo(plain(f"{where}: {difference.field} {change}"))
+
+
+def _print_json(difference: Difference) -> None:
+    _make_room()
+    print_json(
+        {
+            "kind": difference.kind,
+            **difference.where,
+            "field": difference.field,
+            "stored": difference.stored,
+            "right": difference.right,
+            "repairable": difference.is_mendable,
+        }
+    )
+
+
+def _make_room() -> None:
+    """Take the bar off the line that is about to be written; its next step draws it again."""
+    if sys.stderr.isatty() and sys.stdout.isatty():
+        click.echo(_CLEAR_LINE, nl=False, err=True)
+
+
+def _summary(counts: Counts, *, dry_run: bool) -> str:
+    lines = [
+        f"Looked at {counts.messages} messages, {counts.numbers} numbers, {counts.hours} hours: "
+        f"{counts.differences or 'no'} differences"
+        + (f", {counts.repaired} repaired." if counts.differences and not dry_run else ".")
+    ]
+    if counts.left:
+        lines.append(f"{counts.left} cannot be repaired.")
+    if counts.expired:
+        lines.append(f"{counts.expired} left as they are: their postbacks' bytes are gone.")
+    if counts.pending:
+        lines.append(f"{counts.pending} hours are about to be counted anyway.")
+    return "\n".join(lines)

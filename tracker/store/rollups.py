@@ -1,0 +1,141 @@
+"""Hourly counts of messages that are alike, and the marks that say which hours are out of date.
+
+Whoever changes a message adds a mark for its hour in the same transaction. `refresh` deletes the
+marks it can see and then counts those hours anew, in one transaction of READ COMMITTED, where every
+statement sees what was committed before it. No change is missed: a change is committed together
+with its mark, so that the count, which comes after the deletion, sees every change whose mark the
+deletion saw; a mark that came too late for the deletion stays, and the hour is counted once more.
+One transaction at a time counts: two could each put down what they saw, the older one last. On
+SQLite there is one writer anyway.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, delete, exists, func, insert, literal, select, text
+from sqlalchemy.orm import Session
+
+from .db import dialect_of
+from .models import Message, Rollup, RollupMark
+
+HOUR: Final = timedelta(hours=1)
+GROUP: Final = ("status", "mms_id", "campaign_ref", "spid", "sent_as", "code")
+_ALIKE: Final = (
+    Message.status, Message.mms_id, Message.campaign_ref, Message.spid, Message.sent_as,
+    Message.error_code,
+)  # fmt: skip
+# Two numbers: a key apart from those that stand for tracking ids.
+_TRY_LOCK: Final = text("SELECT pg_try_advisory_xact_lock(7467, 1)")
+_LOCK: Final = text("SELECT pg_advisory_xact_lock(7467, 1)")
+
+Counts = Counter[tuple[Any, ...]]
+
+
+def hour_of(moment: datetime) -> datetime:
+    """Return the hour that a time is counted in."""
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def marked(session: Session) -> list[datetime]:
+    """Return the hours that are out of date, the newest first."""
+    hours = select(RollupMark.hour).distinct().order_by(RollupMark.hour.desc())
+    return list(session.scalars(hours))
+
+
+def refresh(session: Session, hours: Sequence[datetime]) -> int:
+    """Count those of the hours anew that are marked; returns how many, 0 when another is at it."""
+    if dialect_of(session) == "postgresql" and not session.scalar(_TRY_LOCK):
+        return 0
+    taken = session.scalars(
+        delete(RollupMark)
+        .where(RollupMark.hour.in_(hours))
+        .returning(RollupMark.hour)
+        .execution_options(synchronize_session=False)
+    )
+    return _count_anew(session, set(taken))
+
+
+def repair(session: Session, hours: Collection[datetime]) -> int:
+    """Count hours anew, marked or not, after whoever else is counting; returns how many."""
+    if dialect_of(session) == "postgresql":
+        session.execute(_LOCK)
+    return _count_anew(session, hours)
+
+
+def next_hours(session: Session, after: datetime, limit: int) -> list[datetime]:
+    """Return the next hours in which messages were queued or counted, in their order."""
+    hours: list[datetime] = []
+    while len(hours) < limit and (found := _next_hour(session, after)):
+        hours.append(found)
+        after = found
+    return hours
+
+
+def last_hour(session: Session) -> datetime | None:
+    """Return the hour of the newest message; None when there is none."""
+    newest = session.scalar(select(func.max(Message.created_at)))
+    return newest and hour_of(newest)
+
+
+def is_history(session: Session, hour: datetime) -> bool:
+    """Say whether the messages of an hour are gone by retention: its counts are all that is left.
+
+    Retention begins with the oldest; an hour that is empty between others never had messages.
+    """
+    oldest = session.scalar(select(func.min(Message.created_at)))
+    return oldest is None or hour < hour_of(oldest)
+
+
+def is_marked(session: Session, hour: datetime) -> bool:
+    """Say whether an hour is known to be out of date."""
+    return bool(session.scalar(select(exists().where(RollupMark.hour == hour))))
+
+
+def counted(session: Session, hour: datetime) -> Counts:
+    """Return what the messages of an hour come to."""
+    alike = select(*_ALIKE, func.count()).where(*_within(Message.created_at, hour))
+    return _counts(session.execute(alike.group_by(*_ALIKE)).all())
+
+
+def stored(session: Session, hour: datetime) -> Counts:
+    """Return what the rollups of an hour say."""
+    columns = (getattr(Rollup, name) for name in GROUP)
+    said = select(*columns, Rollup.messages).where(*_within(Rollup.hour, hour))
+    return _counts(session.execute(said).all())
+
+
+def _next_hour(session: Session, after: datetime) -> datetime | None:
+    first = after + HOUR
+    candidates = (
+        session.scalar(select(func.min(column)).where(column >= first))
+        for column in (Message.created_at, Rollup.hour)
+    )
+    return min((hour_of(found) for found in candidates if found), default=None)
+
+
+def _count_anew(session: Session, hours: Collection[datetime]) -> int:
+    columns = [Rollup.hour, *(getattr(Rollup, name) for name in GROUP), Rollup.messages]
+    living = [hour for hour in sorted(hours) if not is_history(session, hour)]
+    for hour in living:
+        session.execute(
+            delete(Rollup)
+            .where(*_within(Rollup.hour, hour))
+            .execution_options(synchronize_session=False)
+        )
+        alike = select(literal(hour, Rollup.hour.type), *_ALIKE, func.count())
+        of_hour = alike.where(*_within(Message.created_at, hour)).group_by(*_ALIKE)
+        session.execute(insert(Rollup).from_select(columns, of_hour))
+    return len(living)
+
+
+def _within(column: Any, hour: datetime) -> tuple[ColumnElement[bool], ...]:  # noqa: ANN401
+    return column >= hour, column < hour + HOUR
+
+
+def _counts(rows: Sequence[Any]) -> Counts:
+    counts: Counts = Counter()
+    for *group, messages in rows:
+        counts[tuple(group)] += messages
+    return counts
