@@ -121,7 +121,8 @@ class OwnPostgresql:
         return uri.replace("postgresql://", "postgresql+psycopg://", 1)
 
     def _processes(self) -> list[psutil.Process]:
-        master = psutil.Process(self.server.get_pid())
+        file = self.server.pgdata / "postmaster.pid"  # of the last start, whoever made it
+        master = psutil.Process(int(file.read_text().split()[0]))
         return [master, *master.children(recursive=True)]
 
     def stop(self) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Select, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Select, func, literal_column, select, update
 from sqlalchemy.orm import Session
 
 from tracker.domain.fold import Outcome
@@ -13,7 +13,7 @@ from tracker.protocol.tracking import tracking_key
 
 from . import bulk
 from .db import clock
-from .models import IS_NOT_APPLIED, Message, Postback, PostbackBody
+from .models import Message, Postback, PostbackBody
 from .rows import BodyRow, Page, PostbackRow
 
 
@@ -176,7 +176,7 @@ def _conditions(wanted: PostbackFilter) -> list[ColumnElement[bool]]:
 
 def _is_not_applied() -> ColumnElement[bool]:
     """Return the condition of the shelf's index, word for word: a planner takes no other."""
-    return literal_column(IS_NOT_APPLIED.text, Boolean())
+    return Postback.outcome != literal_column("'applied'")
 
 
 def _select() -> Select[*tuple[Any, ...]]:
