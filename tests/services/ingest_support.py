@@ -14,7 +14,8 @@ from tracker.domain.fold import Outcome
 from tracker.domain.status import Status
 from tracker.protocol.tracking import tracking_key
 from tracker.services import receive
-from tracker.services.receive import Arrival, Recorded, Result
+from tracker.services.arrivals import Arrival, read
+from tracker.services.receive import Recorded, Result
 from tracker.store import db
 from tracker.store.base import Base
 from tracker.store.db import Sessions
@@ -40,7 +41,7 @@ def with_messages(
 
 
 def an_arrival(body: bytes, at: datetime, content_type: str | None = "text/xml") -> Arrival:
-    return receive.read(body, content_type, zone=DEFAULT_ZONE, now=at)
+    return read(body, content_type, zone=DEFAULT_ZONE, now=at)
 
 
 def arrivals(bodies: Sequence[bytes], start: datetime) -> list[Arrival]:

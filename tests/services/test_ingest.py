@@ -43,7 +43,7 @@ from tracker.protocol.postback import parse_postback
 from tracker.protocol.tracking import tracking_key
 from tracker.protocol.transport import document_of
 from tracker.services import receive, send
-from tracker.services.receive import Arrival
+from tracker.services.arrivals import Arrival
 from tracker.store import db, suppressions
 from tracker.store.db import Sessions
 from tracker.store.models import Alert, Handset, Message, MmsContent, Postback, PostbackBody

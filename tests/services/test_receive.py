@@ -13,7 +13,7 @@ from tracker.domain.fold import Outcome
 from tracker.domain.status import Status
 from tracker.gateway import Accepted
 from tracker.protocol.postback import NotAPostbackError
-from tracker.services import receive, send
+from tracker.services import receive, rejudge, send
 from tracker.services.receive import Recorded
 from tracker.store import postbacks
 from tracker.store.db import Sessions
@@ -238,7 +238,7 @@ def test_replaying_what_was_applied_moves_nothing(sessions: Sessions, now: datet
     first = received(sessions, a_postback("E101", TIMESTAMP=None), now)
     rejected = a_postback("E102", STATUS="Message Sent/Rejected", TIMESTAMP=None)
     received(sessions, rejected, now)
-    receive.replay(sessions, first.postback_id, actor="t", zone=DEFAULT_ZONE, now=now)
+    rejudge.replay(sessions, first.postback_id, actor="t", zone=DEFAULT_ZONE, now=now)
     assert reloaded(sessions, public_id).status is Status.REJECTED
 
 
@@ -291,13 +291,13 @@ def test_a_postback_and_the_answer_of_its_send_never_miss_each_other(sessions: S
 def test_a_replay_judges_anew_and_is_audited(sessions: Sessions, now: datetime) -> None:
     recorded = received(sessions, a_postback("N102", TO=None), now)
     public_id = accepted(sessions)
-    replayed = receive.replay(
+    replayed = rejudge.replay(
         sessions, recorded.postback_id, actor="test", zone=DEFAULT_ZONE, now=now
     )
     assert replayed is Outcome.APPLIED
     assert reloaded(sessions, public_id).status is Status.DELIVERED
     assert journal(sessions)[0].outcome == "applied"
-    again = receive.replay(sessions, recorded.postback_id, actor="t", zone=DEFAULT_ZONE, now=now)
+    again = rejudge.replay(sessions, recorded.postback_id, actor="t", zone=DEFAULT_ZONE, now=now)
     assert again is Outcome.APPLIED
     with pytest.raises(LookupError):
-        receive.replay(sessions, 4711, actor="test", zone=DEFAULT_ZONE, now=now)
+        rejudge.replay(sessions, 4711, actor="test", zone=DEFAULT_ZONE, now=now)

@@ -15,7 +15,7 @@ from tracker.config import DEFAULT_ZONE
 from tracker.domain.fold import Outcome
 from tracker.domain.status import Status
 from tracker.gateway import Unknown
-from tracker.services import receive, replay, send, shelf
+from tracker.services import receive, rejudge, replay, send, shelf
 from tracker.services.replay import Replayed, ReplayFilter, Tally
 from tracker.services.shelf import Waiting
 from tracker.store import db, postbacks
@@ -466,14 +466,14 @@ def test_one_row_that_cannot_be_stored_keeps_no_other_from_it(
     unmatched_then_known(sessions, now)
     with sessions() as session:
         spoilt = postbacks.last_id(session) - 1
-    write_down = receive._write_down
+    write_down = receive.write_down
 
     def fail(session: Any, postback_id: int, *rest: Any) -> None:
         if postback_id == spoilt:
             raise ValueError("what no column takes")
         write_down(session, postback_id, *rest)
 
-    monkeypatch.setattr(receive, "_write_down", fail)
+    monkeypatch.setattr(rejudge, "write_down", fail)
     done = rerun(sessions, now)
     assert [one.after for one in done] == ["applied", "unmatched", "unmatched"]
     assert [one.error for one in done] == [
@@ -489,7 +489,7 @@ def test_a_database_that_goes_away_ends_the_run(
     def fail(*_: Any, **__: Any) -> None:
         raise OperationalError("SELECT", {}, Exception("gone"))
 
-    monkeypatch.setattr(receive, "judge_all_anew", fail)
+    monkeypatch.setattr(rejudge, "judge_all_anew", fail)
     with pytest.raises(OperationalError):
         rerun(sessions, now)
 

@@ -6,7 +6,7 @@ the quick way then leaves, and everything else, takes the general one.
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -28,11 +28,10 @@ from tracker.store.ingest import Done, Target
 from tracker.store.ingest_postgresql import BROUGHT
 from tracker.store.ingest_sqlite import Judged
 
-if TYPE_CHECKING:
-    from .receive import Arrival
+from .arrivals import Arrival
 
 
-def tell(engine: Engine, arrivals: Sequence["Arrival"], now: datetime) -> Mapping[int, Done]:
+def tell(engine: Engine, arrivals: Sequence[Arrival], now: datetime) -> Mapping[int, Done]:
     """Commit the ordinary ones of a batch, and return what they did by their place in it."""
     rows = dict(_rows(arrivals, now))
     if not rows:
@@ -44,7 +43,7 @@ def tell(engine: Engine, arrivals: Sequence["Arrival"], now: datetime) -> Mappin
     return {place: one for place, one in found if one is not None}
 
 
-def _judge(arrivals: Sequence["Arrival"]) -> ingest_sqlite.Judge:
+def _judge(arrivals: Sequence[Arrival]) -> ingest_sqlite.Judge:
     def judge(place: int, target: Target) -> Judged | None:
         arrival = arrivals[place]
         notification = arrival.events[0].notification
@@ -57,7 +56,7 @@ def _judge(arrivals: Sequence["Arrival"]) -> ingest_sqlite.Judge:
     return judge
 
 
-def _rows(arrivals: Sequence["Arrival"], now: datetime) -> Iterator[tuple[int, dict[str, Any]]]:
+def _rows(arrivals: Sequence[Arrival], now: datetime) -> Iterator[tuple[int, dict[str, Any]]]:
     seen = set()
     for place, arrival in enumerate(arrivals):
         notification = arrival.events[0].notification
@@ -78,7 +77,7 @@ def _is_ordinary(notification: Notification) -> bool:
     return notification.kind is Kind.DDM
 
 
-def _row(arrival: "Arrival", notification: Notification, key: str, now: datetime) -> dict[str, Any]:
+def _row(arrival: Arrival, notification: Notification, key: str, now: datetime) -> dict[str, Any]:
     event = arrival.events[0]
     told = told_status(notification) if notification.kind is Kind.MMS else None
     facts = ingest.cut(brought(notification))

@@ -24,7 +24,8 @@ from tracker.store.db import Sessions
 from tracker.store.spool import Spool, SpoolError, SpoolRecord
 
 from . import receive
-from .receive import MAX_BATCH, Arrival, Recorded
+from .arrivals import Arrival, read_spooled
+from .receive import MAX_BATCH, Recorded
 
 PATIENCE_SECONDS: Final = 3.0  # the gateway gives up after 10
 MAX_WAITING: Final = 4096  # beyond it the oldest go to the spool, beyond twice as many it is 503
@@ -308,8 +309,7 @@ def ingest_spooled(
         SpoolError: one could not be set aside; so do they then.
     """
     arrivals = [
-        receive.read_spooled(r.body, r.content_type, zone=zone, received_at=r.received_at)
-        for r in records
+        read_spooled(r.body, r.content_type, zone=zone, received_at=r.received_at) for r in records
     ]
     results = receive.ingest_each(sessions, arrivals, zone=zone, now=now)
     refused = []

@@ -21,8 +21,9 @@ from tracker.store import accounts, postbacks
 from tracker.store.db import Sessions
 from tracker.store.postbacks import PostbackFilter, Untold
 
-from . import receive
-from .receive import Rejudged
+from . import rejudge
+from .receive import is_fault_of_a_row
+from .rejudge import Rejudged
 
 STEP: Final = 100
 _TRIES: Final = 3
@@ -201,7 +202,7 @@ class _Job:
         try:
             return self._patiently(ids)
         except Exception as error:
-            if not receive.is_fault_of_a_row(error):
+            if not is_fault_of_a_row(error):
                 raise
             log.exception("a step of a replay failed", extra={"first": ids[0], "rows": len(ids)})
             if len(ids) == 1:
@@ -220,7 +221,7 @@ class _Job:
     def _once(self, ids: Sequence[int]) -> list[Replayed]:
         ahead = dict(self.ahead) if self.is_dry_run else None
         with self.sessions.begin() as session:
-            found = receive.judge_all_anew(session, ids, zone=self.zone, now=self.now, ahead=ahead)
+            found = rejudge.judge_all_anew(session, ids, zone=self.zone, now=self.now, ahead=ahead)
             if self.is_dry_run:
                 session.rollback()
             else:

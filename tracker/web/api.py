@@ -18,7 +18,7 @@ from tracker.domain.message import InvalidMessageError
 from tracker.domain.status import Status
 from tracker.protocol.notification import Kind
 from tracker.protocol.postback import NotAPostbackError, UnreadablePostbackError
-from tracker.services import accounts, describe, manage, receive, replay, submit, timeline
+from tracker.services import accounts, describe, manage, rejudge, replay, submit, timeline
 from tracker.services.submit import Repeat, RepeatDiffersError
 from tracker.store import messages, postbacks
 from tracker.store.messages import BadCursorError, MessageFilter
@@ -161,7 +161,7 @@ def replay_postback(postback_id: str) -> dict[str, Any]:
     if _flag("dry_run"):
         return _dry_run(row, settings.gateway_zone, now)
     try:
-        receive.replay(
+        rejudge.replay(
             context.sessions(), row.id, actor=g.actor, zone=settings.gateway_zone, now=now
         )
     except (NotAPostbackError, UnreadablePostbackError, LookupError) as error:

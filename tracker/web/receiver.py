@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tracker.config import AllowMode, Settings
 from tracker.domain.fold import Outcome
 from tracker.protocol.postback import NotAPostbackError
-from tracker.services import receive
+from tracker.services import arrivals
 from tracker.services.committer import Committer, NotKept, Receipt, Spooled
 from tracker.services.postback_tokens import token_hash
 from tracker.services.receive import Recorded
@@ -137,7 +137,7 @@ class Receiver:
         """Keep one postback; `done` is called once, with the answer, perhaps at once."""
         now = datetime.now(UTC)
         try:
-            arrival = receive.read(body, content_type, zone=self._settings.gateway_zone, now=now)
+            arrival = arrivals.read(body, content_type, zone=self._settings.gateway_zone, now=now)
         except NotAPostbackError as error:
             metrics.refused("not a postback")
             self._say("postback rejected", source, reason=str(error), bytes=len(body))
@@ -146,7 +146,7 @@ class Receiver:
         except Exception as error:  # our fault: the bytes are kept all the same
             log.exception("a postback could not be read")
             reason = f"It could not be read: {type(error).__name__}."
-            arrival = receive.unread(body, content_type, reason, now=now)
+            arrival = arrivals.unread(body, content_type, reason, now=now)
         if not self._may_send_unknown(source, len(arrival.events)):
             arrival = replace(arrival, may_wait=False)
         self._committer.submit(arrival, lambda receipt: done(self._answer(receipt, source)))
