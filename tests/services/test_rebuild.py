@@ -21,7 +21,8 @@ from tracker.config import DEFAULT_ZONE
 from tracker.domain.status import Status
 from tracker.gateway import Accepted, Answer, Unknown
 from tracker.protocol.response import GatewayResponse, response_xml
-from tracker.services import arrivals, receive, rollups, send, submit
+from tracker.services import receive, rollups, send, submit
+from tracker.services.arrivals import read
 from tracker.services.rebuild import Counts, Mode, Rebuild
 from tracker.services.recompute import Difference
 from tracker.store import db
@@ -242,7 +243,7 @@ class World:
         if isinstance(event, Batch):
             came = now - timedelta(minutes=event.minutes_in_spool)
             arrivals = [
-                arrivals.read(post.body(), None, zone=DEFAULT_ZONE, now=came + timedelta(seconds=n))
+                read(post.body(), None, zone=DEFAULT_ZONE, now=came + timedelta(seconds=n))
                 for n, post in enumerate(event.posts)
             ]
             later = now + timedelta(seconds=len(arrivals))
@@ -296,7 +297,7 @@ def a_delivery(handset: str, minute: int, tracking_id: str = "T1") -> bytes:
 
 def test_one_that_waited_in_the_spool_is_folded_where_it_was_judged(sessions: Sessions) -> None:
     accepted(sessions, "T1")
-    early = arrivals.read(
+    early = read(
         a_delivery("nokia6300", 1), None, zone=DEFAULT_ZONE, now=START + timedelta(minutes=1)
     )
     told(sessions, a_delivery("motol7c", 2), START + timedelta(minutes=2))
@@ -311,7 +312,7 @@ def test_what_comes_off_the_shelf_within_a_batch_is_folded_where_it_was_judged(
     told(sessions, Legacy(0, True, "20").body(), START + timedelta(minutes=1))
     later = START + timedelta(minutes=2)
     bodies = [Legacy(0, False, "10").body(), Legacy(0, False, "11").body()]
-    arrivals = [arrivals.read(body, None, zone=DEFAULT_ZONE, now=later) for body in bodies]
+    arrivals = [read(body, None, zone=DEFAULT_ZONE, now=later) for body in bodies]
     receive.ingest(sessions, arrivals, zone=DEFAULT_ZONE, now=later)
     assert differences(sessions) == []
 
@@ -655,8 +656,7 @@ def test_postbacks_of_one_message_that_race_each_other_are_folded_as_they_were_j
         for first in range(6 * part, len(bodies), 24):
             now = datetime.now(UTC)
             arrivals = [
-                arrivals.read(body, None, zone=DEFAULT_ZONE, now=now)
-                for body in bodies[first : first + 6]
+                read(body, None, zone=DEFAULT_ZONE, now=now) for body in bodies[first : first + 6]
             ]
             receive.ingest(sessions, arrivals, zone=DEFAULT_ZONE, now=now)
 
