@@ -24,6 +24,7 @@ from tracker.store import db
 from tracker.store.base import Base
 from tracker.store.db import Sessions
 from tracker.store.models import AuditEntry, Message, Postback, Role
+from tracker.store.spool import SpoolRecord
 from tracker.web import journal
 from tracker.web.journal import PAGE_SIZE
 from tracker.web.presenting.body import MOST_SHOWN, hex_dump
@@ -565,3 +566,10 @@ def bearer(sessions: Sessions) -> dict[str, str]:
 
 def without_tokens(dumped: dict[str, list[Any]]) -> dict[str, list[Any]]:
     return {name: rows for name, rows in dumped.items() if name != "api_tokens"}
+
+
+def test_what_waits_in_the_spool_is_said(app: Flask, now: datetime) -> None:
+    client = visitor(app, Role.VIEWER)
+    assert "wait on disk" not in client.get("/journal").text
+    app.extensions["tracker.receiver"].spool.set_aside([SpoolRecord(now, None, b"<x/>")])
+    assert "1 damaged pieces lie" in client.get("/journal").text

@@ -4,6 +4,7 @@ The receiver has `/postbacks/<token>`; these pages stand beside it, not below it
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
@@ -16,14 +17,17 @@ from tracker.services.replay import Replayed, ReplayFilter, Tally
 from tracker.store import postbacks
 from tracker.store.models import Role
 from tracker.store.rows import BodyRow, PostbackRow
+from tracker.store.spool import SpoolError
 
 from . import auth
 from .context import now, sessions, settings
 from .pages import actor
+from .postbacks import the_receiver
 from .presenting.body import bytes_view
 from .presenting.journal import postback_line, postback_lines, replay_lines
 from .presenting.journal_question import JournalQuestion
 from .presenting.postback import postback_view
+from .presenting.texts import age
 
 PAGE_SIZE: Final = 50
 MOST_JUDGED: Final = 1000  # in one request; the command line has no such bound
@@ -49,6 +53,7 @@ def list_postbacks() -> ResponseReturnValue:
         lines=postback_lines(page.items, moment),
         older_url=question.url(cursor=page.next_cursor) if page.next_cursor else None,
         newest_url=question.url() if cursor else None,
+        spool_note=_spool_note(moment),
     )
 
 
@@ -161,6 +166,21 @@ def _number(name: str, args: MultiDict[str, str]) -> int | None:
     if not (text.isascii() and text.isdecimal() and len(text) <= _LONGEST_ID):
         abort(HTTPStatus.BAD_REQUEST)
     return int(text)
+
+
+def _spool_note(moment: datetime) -> str | None:
+    """Say what waits on disk for the database, and what was damaged there."""
+    try:
+        state = the_receiver().spool.state()
+    except SpoolError as error:
+        return f"The spool cannot be looked at: {error}."
+    parts = []
+    if state.oldest_at:
+        since = age(moment - state.oldest_at)
+        parts.append(f"{state.records} wait on disk for the database, the oldest from {since}.")
+    if state.set_aside:
+        parts.append(f"{state.set_aside} damaged pieces lie in the spool's folder.")
+    return " ".join(parts) or None
 
 
 def _postback(postback_id: int) -> tuple[PostbackRow, BodyRow]:
