@@ -143,12 +143,6 @@ def test_a_spool_that_cannot_be_used_is_wrong_and_the_rest_is_looked_at(
     assert sqlite_doctor.says("gateway", **settings) != []
 
 
-def test_a_spool_that_may_not_be_written_is_wrong(sqlite_doctor: Doctor) -> None:
-    # Nobody may make files there, whoever the tests run as.
-    ((state, _),) = sqlite_doctor.says("spool", TRACKER_SPOOL_DIR="/proc/spool")
-    assert state == "wrong"
-
-
 def test_a_folder_that_cannot_be_looked_into_is_a_finding(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/{'x' * 300}/tracker.db"
     doctor = Doctor(tmp_path, TRACKER_DATABASE_URL=url)
