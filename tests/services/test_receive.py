@@ -14,6 +14,7 @@ from tracker.domain.status import Status
 from tracker.gateway import Accepted
 from tracker.protocol.postback import NotAPostbackError
 from tracker.services import receive, rejudge, send
+from tracker.services.arrivals import read
 from tracker.services.receive import Recorded
 from tracker.store import postbacks
 from tracker.store.db import Sessions
@@ -301,3 +302,18 @@ def test_a_replay_judges_anew_and_is_audited(sessions: Sessions, now: datetime) 
     assert again is Outcome.APPLIED
     with pytest.raises(LookupError):
         rejudge.replay(sessions, 4711, actor="test", zone=DEFAULT_ZONE, now=now)
+
+
+def test_a_batch_is_judged_in_order_also_across_a_linked_sms(
+    sessions: Sessions, now: datetime
+) -> None:
+    accepted(sessions, "T1")
+    link = a_postback("N102", TRACKINGID="T1", STATUS="Message Sent", SMSID="SMS_1", HANDSET=None)
+    receive.record(sessions, link, None, zone=DEFAULT_ZONE, now=now)
+    receipt = a_postback(
+        "N202", ORIGIN="SMS_MT", TRACKINGID="SMS_1", STATUS="Message Sent/Delivered", MMSID=None
+    )
+    bodies = (receipt, a_postback("N101", TRACKINGID="T1"))
+    batch = [read(body, None, zone=DEFAULT_ZONE, now=now) for body in bodies]
+    done = receive.ingest(sessions, batch, zone=DEFAULT_ZONE, now=now)
+    assert [one.outcome for (one,) in done] == [Outcome.APPLIED, Outcome.OUTRANKED]

@@ -29,6 +29,7 @@ from tracker.store.ingest_postgresql import BROUGHT
 from tracker.store.ingest_sqlite import Judged
 
 from .arrivals import Arrival
+from .judging import is_odd
 
 
 def tell(engine: Engine, arrivals: Sequence[Arrival], now: datetime) -> Mapping[int, Done]:
@@ -59,14 +60,14 @@ def _judge(arrivals: Sequence[Arrival]) -> ingest_sqlite.Judge:
 def _rows(arrivals: Sequence[Arrival], now: datetime) -> Iterator[tuple[int, dict[str, Any]]]:
     seen = set()
     for place, arrival in enumerate(arrivals):
-        notification = arrival.events[0].notification
-        key = arrival.events[0].key
+        event = arrival.events[0]
+        if len(arrival.events) > 1 or is_odd(event):
+            return  # it may be about the message of any that follows, and comes before it
         # Of several with one key only the first: each must see what the one before has done.
-        if len(arrival.events) > 1 or not notification or not key or key in seen:
-            continue
-        seen.add(key)
-        if _is_ordinary(notification):
-            yield place, _row(arrival, notification, key, now)
+        if event.notification and event.key and event.key not in seen:
+            seen.add(event.key)
+            if _is_ordinary(event.notification):
+                yield place, _row(arrival, event.notification, event.key, now)
 
 
 def _is_ordinary(notification: Notification) -> bool:
