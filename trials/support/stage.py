@@ -62,6 +62,7 @@ class Stage:
         self.chance = random.Random(options.seed)
         self.drained: list[float] = []
         self.complaints: list[str] = []
+        self.may_lose = 0  # requests that ended unread, in a moment in which that may happen
         self.notes: list[str] = []
 
     @property
@@ -131,7 +132,9 @@ class Stage:
 
     def _complain_about_answers(self, allowed: frozenset[str]) -> None:
         for answer, count in self.ledger.count().items():
-            if answer != KEPT and answer not in allowed:
+            if answer == "lost" and count <= self.may_lose:
+                self.notes.append(f"{count} sent away unread while a full stop closed the door")
+            elif answer != KEPT and answer not in allowed:
                 self.complaints.append(f"{count} answered {answer}")
         if self.ledger.longest() > MOST_SECONDS:
             self.complaints.append(f"an answer took {self.ledger.longest():.1f} s")
