@@ -133,14 +133,14 @@ def _at_once(
     sessions: Sessions, arrivals: Sequence[Arrival], now: datetime
 ) -> dict[int, list[Recorded]]:
     """Commit what may take the quick way, by its place in the batch."""
-    done = _again_if_lost(lambda: at_once.tell(db.engine_of(sessions), arrivals, now))
+    done = again_if_lost(lambda: at_once.tell(db.engine_of(sessions), arrivals, now))
     return {
         place: [Recorded(one.postback_id, is_repeat=False, outcome=one.outcome, reason=one.reason)]
         for place, one in done.items()
     }
 
 
-def _again_if_lost(do: Callable[[], T]) -> T:
+def again_if_lost(do: Callable[[], T]) -> T:
     """Do it again when it lost against another transaction, or its kept connection was stale."""
     for _ in range(RETRIES - 1):
         try:
@@ -222,7 +222,7 @@ def _ingest(
     return [
         recorded
         for some in _parts(arrivals)
-        for recorded in _again_if_lost(partial(_ingest_once, sessions, some, zone, now))
+        for recorded in again_if_lost(partial(_ingest_once, sessions, some, zone, now))
     ]
 
 

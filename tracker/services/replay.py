@@ -13,7 +13,6 @@ from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from tracker.domain.fold import Delivery, Outcome
@@ -22,12 +21,10 @@ from tracker.store.db import Sessions
 from tracker.store.postbacks import PostbackFilter, Untold
 
 from . import rejudge
-from .receive import is_fault_of_a_row
+from .receive import again_if_lost, is_fault_of_a_row
 from .rejudge import Rejudged
 
 STEP: Final = 100
-_TRIES: Final = 3
-_LOST_AGAINST_ANOTHER: Final = frozenset({"40001", "40P01"})  # serialisation failure, deadlock
 
 log = logging.getLogger(__name__)
 
@@ -200,7 +197,7 @@ class _Job:
     def judge(self, ids: Sequence[int]) -> list[Replayed]:
         """Judge in one transaction; when that fails for what one row holds, each in its own."""
         try:
-            return self._patiently(ids)
+            return again_if_lost(lambda: self._once(ids))
         except Exception as error:
             if not is_fault_of_a_row(error):
                 raise
@@ -208,15 +205,6 @@ class _Job:
             if len(ids) == 1:
                 return self._unjudged(ids[0], error)
         return [one for id_ in ids for one in self.judge([id_])]
-
-    def _patiently(self, ids: Sequence[int]) -> list[Replayed]:
-        for _ in range(_TRIES - 1):
-            try:
-                return self._once(ids)
-            except DBAPIError as error:
-                if getattr(error.orig, "sqlstate", None) not in _LOST_AGAINST_ANOTHER:
-                    raise
-        return self._once(ids)
 
     def _once(self, ids: Sequence[int]) -> list[Replayed]:
         ahead = dict(self.ahead) if self.is_dry_run else None
