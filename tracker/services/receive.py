@@ -1,9 +1,9 @@
 """Keep postbacks and let them tell their messages what became of them.
 
-`ingest` is behind every entrance: the endpoint, the command line, the spool. Ordinary events
-are committed at once by the quick way (`at_once`), the rest of a batch in as few transactions as it
-takes. What is in the journal when it returns stays there, whatever it holds. Only what is no postback
-at all is refused, by `arrivals.read`.
+`ingest` is behind every entrance: the endpoint, the command line, the spool. Ordinary events are
+committed at once by the quick way (`at_once`), the rest of a batch in as few transactions as it
+takes. What is in the journal when it returns stays there, whatever it holds. Only what is no
+postback at all is refused, by `arrivals.read`.
 """
 
 import logging
