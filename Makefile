@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 VENDOR := tracker/web/static/vendor
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
+# The lock is complete. Resolving it again, pip would look at newer versions behind an extra and find no hash.
+LOCKED := $(PIP) --no-deps --require-hashes
 PROJECT := $(PIP) --no-deps --no-build-isolation --editable .
 
 .PHONY: run test lint bench assets lock clean
@@ -34,12 +36,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: $(VENV)/bin/python requirements/run.txt pyproject.toml
-	$(PIP) --require-hashes -r requirements/run.txt
+	$(LOCKED) -r requirements/run.txt
 	$(PROJECT)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python requirements/dev.txt pyproject.toml
-	$(PIP) --require-hashes -r requirements/dev.txt
+	$(LOCKED) -r requirements/dev.txt
 	$(PROJECT)
 	@touch $@ $(VENV)/.run
 
