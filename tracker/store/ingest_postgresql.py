@@ -10,9 +10,14 @@ the two equal.
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
+import psycopg
+from psycopg.errors import error_from_result
+from psycopg.pq import DiagnosticField, ExecStatus
+from psycopg.pq.abc import PGconn, PGresult
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from tracker.domain.fold import (
     DISCOVERY_FAILED,
@@ -29,6 +34,8 @@ from .bulk import type_of, without_types
 from .ingest import EVENT, Done
 from .models import Message, Postback
 
+_NAME: Final = b"tell"  # of the prepared statement
+_NO_SUCH_STATEMENT: Final = b"26000"
 BROUGHT: Final = (*FACTS, "sender_used")
 _OWN: Final = {
     "digest": "bytea", "content_type": "text", "body": "bytea", "recipient": "text",
@@ -43,16 +50,61 @@ def tell(engine: Engine, events: Sequence[Mapping[str, Any]]) -> dict[bytes, Don
 
     No two may have the same tracking key.
     """
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        found = connection.exec_driver_sql(_statement(), (without_types(events),))
-        return {bytes(row[0]): Done(row[1], Outcome(row[2]), row[3]) for row in found}
+    rows = _execute(engine, without_types(events).encode())
+    return {
+        bytes.fromhex(fingerprint[2:]): Done(int(id_), Outcome(outcome), reason)
+        for fingerprint, id_, outcome, reason in rows
+    }
+
+
+def _execute(engine: Engine, argument: bytes) -> list[list[str]]:
+    """Run the statement on libpq itself, and return its rows as text.
+
+    The driver's cursor and the engine's connection would cost as much as the rest of the way here.
+    """
+    pooled = engine.raw_connection()
+    driver = cast("psycopg.Connection[Any]", pooled.driver_connection)
+    try:
+        return _texts(_run(driver.pgconn, argument))
+    except psycopg.Error as error:
+        if driver.closed:
+            pooled.invalidate(error)
+        raise DBAPIError.instance(
+            None, None, error, psycopg.Error, connection_invalidated=driver.closed,
+            dialect=engine.dialect,
+        ) from error  # fmt: skip
+    finally:
+        pooled.close()
+
+
+def _run(server: PGconn, argument: bytes) -> PGresult:
+    result = server.exec_prepared(_NAME, [argument])
+    # Not prepared yet, or the driver has cleared all statements, as it does after a rollback.
+    if result.error_field(DiagnosticField.SQLSTATE) == _NO_SUCH_STATEMENT:
+        _checked(server.prepare(_NAME, _statement().encode()))
+        result = server.exec_prepared(_NAME, [argument])
+    return _checked(result)
+
+
+def _checked(result: PGresult) -> PGresult:
+    if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
+        raise error_from_result(result)
+    return result
+
+
+def _texts(result: PGresult) -> list[list[str]]:
+    columns = range(result.nfields)
+    return [
+        [(result.get_value(row, column) or b"").decode() for column in columns]
+        for row in range(result.ntuples)
+    ]
 
 
 @cache
 def _statement() -> str:
     return f"""
 WITH new AS MATERIALIZED (
-    SELECT * FROM json_to_recordset(%s::json) AS rows ({_definitions()})
+    SELECT * FROM json_to_recordset($1::json) AS rows ({_definitions()})
 ), old AS MATERIALIZED (
     SELECT new.*, m.id AS message_id, m.recipient AS number, m.mms_id AS mms_id_asked,
            m.created_at, m.status,

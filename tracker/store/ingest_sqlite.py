@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tracker.domain.fold import Delivery, Outcome
 
-from .base import Base
+from .base import Base, UtcDateTime, to_utc
 from .ingest import BODY, DELIVERY, EVENT, Done, Target, delivery_values
 from .models import Handset, Message, Postback, PostbackBody, RollupMark
 
@@ -69,8 +69,9 @@ def tell(
 
 @contextmanager
 def _writing(engine: Engine) -> Iterator[sqlite3.Cursor]:
-    with engine.connect() as connection:
-        cursor: sqlite3.Cursor = connection.connection.cursor()  # type: ignore[assignment]
+    pooled = engine.raw_connection()  # the engine's own connection costs as much as the writing
+    try:
+        cursor: sqlite3.Cursor = pooled.cursor()  # type: ignore[assignment]
         try:
             cursor.execute("BEGIN IMMEDIATE")
             yield cursor
@@ -80,6 +81,8 @@ def _writing(engine: Engine) -> Iterator[sqlite3.Cursor]:
         finally:
             if cursor.connection.in_transaction:
                 cursor.execute("ROLLBACK")
+    finally:
+        pooled.close()
 
 
 def _target(cursor: sqlite3.Cursor, key: str) -> Target | None:
@@ -157,8 +160,20 @@ def _bound(model: type[Base], row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 @cache
 def _binders(model: type[Base], names: tuple[str, ...]) -> tuple[Callable[[Any], Any] | None, ...]:
-    kinds = (model.__table__.c[name].type.dialect_impl(_DIALECT) for name in names)
-    return tuple(kind.bind_processor(_DIALECT) for kind in kinds)
+    kinds = (model.__table__.c[name].type for name in names)
+    return tuple(
+        _bound_time
+        if isinstance(kind, UtcDateTime)
+        else kind.dialect_impl(_DIALECT).bind_processor(_DIALECT)
+        for kind in kinds
+    )
+
+
+def _bound_time(moment: datetime | None) -> str | None:
+    """Write a time as SQLAlchemy does; its own way takes ten times as long."""
+    if moment is None:
+        return None
+    return to_utc(moment).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 @cache
