@@ -8,6 +8,7 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import time
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -29,7 +30,8 @@ _URL_SAFE: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 NAMES: Final = (
     "DATABASE_URL", "GATEWAY_URL", "GATEWAY_API_KEY", "GATEWAY_TIMEOUT_SECONDS", "DEFAULT_FROM",
     "POSTBACK_TOKENS", "POSTBACK_ALLOW_FROM", "POSTBACK_ALLOW_MODE", "SPOOL_DIR", "SECRET_KEY",
-    "GATEWAY_ZONE", "TRUSTED_PROXIES",
+    "GATEWAY_ZONE", "TRUSTED_PROXIES", "SEND_RATE", "SEND_WINDOW", "SETTLE_UNKNOWN",
+    "DISCOVER_KNOWN",
 )  # fmt: skip
 KNOWN: Final = frozenset(f"{PREFIX}{name}{end}" for name in NAMES for end in ("", "_FILE"))
 
@@ -43,6 +45,13 @@ class AllowMode(StrEnum):
     OFF = "off"
     REPORT = "report"
     ENFORCE = "enforce"
+
+
+class SettleUnknown(StrEnum):
+    """What an N101 does that fits exactly one message whose answer was lost."""
+
+    OFFER = "offer"
+    TAKE = "take"
 
 
 class SettingsError(ValueError):
@@ -65,6 +74,10 @@ class Settings:
     secret_key: str | None = None
     gateway_zone: ZoneInfo = DEFAULT_ZONE
     trusted_proxies: int = 0
+    send_rate: float | None = None  # messages a second, over all senders
+    send_window: tuple[time, time] | None = None  # by the recipient's clock; the end is not in it
+    settle_unknown: SettleUnknown = SettleUnknown.OFFER
+    discover_known: bool = False  # ask for discovery also where the handset is known
 
     def __repr__(self) -> str:
         """Hide everything: settings hold secrets, and a repr ends up in logs."""
@@ -92,6 +105,10 @@ class Settings:
             secret_key=source.get("SECRET_KEY", _secret, None),
             gateway_zone=source.get("GATEWAY_ZONE", _zone, DEFAULT_ZONE),
             trusted_proxies=source.get("TRUSTED_PROXIES", _count, 0),
+            send_rate=source.get("SEND_RATE", _rate, None),
+            send_window=source.get("SEND_WINDOW", _window, None),
+            settle_unknown=source.get("SETTLE_UNKNOWN", _settle_unknown, SettleUnknown.OFFER),
+            discover_known=source.get("DISCOVER_KNOWN", _yes_or_no, False),
         )
 
     @property
@@ -287,3 +304,37 @@ def _count(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and int(text) <= 10):
         raise ValueError(f"{text!r} is not a number of proxies from 0 to 10")
     return int(text)
+
+
+def _rate(text: str) -> float:
+    is_number = text.isascii() and text.replace(".", "", 1).isdecimal()
+    rate = float(text) if is_number else 0.0
+    if not 0.01 <= rate <= 10_000:
+        raise ValueError(f"{text!r} is not a number of messages a second from 0.01 to 10000")
+    return rate
+
+
+def _window(text: str) -> tuple[time, time]:
+    found = re.fullmatch(r"([0-2][0-9]:[0-5][0-9])\s*-\s*([0-2][0-9]:[0-5][0-9])", text)
+    try:
+        first, last = (
+            (time.fromisoformat(part) for part in found.groups()) if found else (None, None)
+        )
+    except ValueError:
+        first = last = None
+    if first is None or last is None or first == last:
+        raise ValueError(f"{text!r} is not a time of day such as 08:00-21:00")
+    return first, last
+
+
+def _settle_unknown(text: str) -> SettleUnknown:
+    try:
+        return SettleUnknown(text.lower())
+    except ValueError:
+        raise ValueError(f"{text!r} is neither offer nor take") from None
+
+
+def _yes_or_no(text: str) -> bool:
+    if text.lower() not in ("yes", "no"):
+        raise ValueError(f"{text!r} is neither yes nor no")
+    return text.lower() == "yes"

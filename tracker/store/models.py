@@ -17,6 +17,7 @@ from .base import Base, BigId, Json
 IS_IN_OUTBOX = text("due_at IS NOT NULL")
 IS_NOT_APPLIED = text("outcome <> 'applied'")
 IS_OPEN = text("closed_at IS NULL")
+IS_IN_BATCH = text("batch_id IS NOT NULL")
 
 
 class Message(Base):
@@ -61,6 +62,8 @@ class Message(Base):
     sent_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     resent_as: Mapped[UUID | None]  # public id of the message that was queued in its place
+    batch_id: Mapped[int | None] = mapped_column(BigId, ForeignKey("batches.id"))
+    batch_row: Mapped[int | None]  # its row in the file, the header not counted, from 1
 
     __table_args__ = (
         Index(None, "created_at", "id"),
@@ -76,6 +79,15 @@ class Message(Base):
             "due_at",
             postgresql_where=IS_IN_OUTBOX,
             sqlite_where=IS_IN_OUTBOX,
+        ),
+        # A row of a batch is queued once, however often its work is begun anew.
+        Index(
+            "uq_messages_batch_row",
+            "batch_id",
+            "batch_row",
+            unique=True,
+            postgresql_where=IS_IN_BATCH,
+            sqlite_where=IS_IN_BATCH,
         ),
         {"postgresql_with": {"fillfactor": 80}},
     )
@@ -180,6 +192,7 @@ class Handset(Base):
     os: Mapped[str | None] = mapped_column(String(128))
     source: Mapped[str] = mapped_column(String(32))  # the code that named it: N102, N502
     seen_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]  # when a message was last sent by what is known here
 
 
 class Suppression(Base):
@@ -320,6 +333,8 @@ class ApiToken(Base):
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    scopes: Mapped[str] = mapped_column(String(64), server_default="send,read,admin")
+    rate_per_minute: Mapped[int | None]  # requests; None: no limit
 
 
 class PostbackToken(Base):
@@ -346,6 +361,105 @@ class IdempotencyKey(Base):
     message_id: Mapped[int] = mapped_column(
         BigId, ForeignKey("messages.id", ondelete="CASCADE"), index=True
     )
+
+
+class ReferenceKey(Base):
+    """A request to send that a token has made under a reference of its own."""
+
+    __tablename__ = "reference_keys"
+
+    token_id: Mapped[int] = mapped_column(BigId, ForeignKey("api_tokens.id"), primary_key=True)
+    reference: Mapped[str] = mapped_column(String(128), primary_key=True)
+    digest: Mapped[bytes]  # SHA-256 of the request
+    message_id: Mapped[int] = mapped_column(
+        BigId, ForeignKey("messages.id", ondelete="CASCADE"), index=True
+    )
+
+
+class Batch(Base):
+    """A file of messages to send, and how far it is checked and queued."""
+
+    __tablename__ = "batches"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    public_id: Mapped[UUID] = mapped_column(unique=True)
+    name: Mapped[str] = mapped_column(String(128))
+    status: Mapped[str] = mapped_column(String(16))
+    is_dry_run: Mapped[bool]
+    actor: Mapped[str] = mapped_column(String(80))
+    defaults: Mapped[dict[str, Any]] = mapped_column(Json)  # request fields for every row
+    columns: Mapped[dict[str, Any]] = mapped_column(Json)  # request field by header
+    format: Mapped[dict[str, Any]] = mapped_column(Json)  # encoding and separator
+    size: Mapped[int] = mapped_column(BigInteger)  # bytes
+    position: Mapped[int] = mapped_column(BigInteger)  # how far the work has come, in bytes
+    rows: Mapped[int]
+    checked_rows: Mapped[int]
+    wrong_rows: Mapped[int]
+    queued_rows: Mapped[int]
+    detail: Mapped[str | None] = mapped_column(String(1000))
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    claim_id: Mapped[UUID | None]
+    lease_until: Mapped[datetime | None]
+
+
+class BatchChunk(Base):
+    """A piece of a batch's file; `position` is that of its first byte."""
+
+    __tablename__ = "batch_chunks"
+
+    batch_id: Mapped[int] = mapped_column(
+        BigId, ForeignKey("batches.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    data: Mapped[bytes]
+
+
+class BatchError(Base):
+    """What is wrong, or worth a warning, in one cell of a batch's file."""
+
+    __tablename__ = "batch_errors"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    batch_id: Mapped[int] = mapped_column(BigId, ForeignKey("batches.id", ondelete="CASCADE"))
+    row: Mapped[int]
+    column: Mapped[str | None] = mapped_column(String(128))
+    value: Mapped[str | None] = mapped_column(String(256))
+    reason: Mapped[str] = mapped_column(String(1000))
+    is_warning: Mapped[bool]
+
+    __table_args__ = (Index("ix_batch_errors_batch_id", "batch_id", "id"),)
+
+
+class GatewayState(Base):
+    """What all senders know of the gateway: one row, of id 1."""
+
+    __tablename__ = "gateway_state"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    paused_at: Mapped[datetime | None]
+    paused_by: Mapped[str | None] = mapped_column(String(80))
+    paused_code: Mapped[str | None] = mapped_column(String(16))
+    paused_why: Mapped[str | None] = mapped_column(String(1000))
+    probe_at: Mapped[datetime | None]  # when one message is to try whether it works again
+    next_call_at: Mapped[datetime | None]  # the first moment that no sender has taken yet
+    slow_interval_ms: Mapped[int]  # between two calls, as the gateway asked; 0: nothing asked
+    slow_until: Mapped[datetime | None]
+    slow_code: Mapped[str | None] = mapped_column(String(16))
+    updated_at: Mapped[datetime | None]
+
+
+class PassTemplate(Base):
+    """What an operator says of the pass behind a stored MMS."""
+
+    __tablename__ = "pass_templates"
+
+    mms_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    title: Mapped[str] = mapped_column(String(128))
+    description: Mapped[dict[str, Any]] = mapped_column(Json)
+    updated_at: Mapped[datetime]
+    updated_by: Mapped[str] = mapped_column(String(80))
 
 
 class AuditEntry(Base):

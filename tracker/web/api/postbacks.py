@@ -1,0 +1,119 @@
+"""The journal of postbacks: list, look at, the exact bytes, judge anew."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from flask import Response, g
+
+from tracker.domain.fold import Outcome
+from tracker.protocol.notification import Kind
+from tracker.protocol.postback import NotAPostbackError, UnreadablePostbackError
+from tracker.services import describe, rejudge, replay
+from tracker.store import messages, postbacks
+from tracker.store.postbacks import PostbackFilter
+from tracker.store.rows import PostbackRow
+
+from .. import context
+from ..problems import ApiError
+from . import bp, reading
+from .reading import Reader
+
+
+@bp.get("/postbacks")
+def list_postbacks() -> dict[str, Any]:
+    """Return one page of the journal, newest first."""
+    wanted = reading.filters(_POSTBACK_FILTERS)
+    with context.sessions()() as session:
+        if "message_id" in wanted:
+            row = messages.by_public_id(session, wanted["message_id"])
+            if row is None:
+                return {"items": [], "next_cursor": None}
+            wanted["message_id"] = row.id
+        page = postbacks.search(
+            session, PostbackFilter(**wanted), limit=reading.limit(), before_id=reading.before_id()
+        )
+    return {
+        "items": [describe.postback_object(row) for row in page.items],
+        "next_cursor": page.next_cursor,
+    }
+
+
+@bp.get("/postbacks/<postback_id>")
+def get_postback(postback_id: str) -> dict[str, Any]:
+    """Return one postback."""
+    return describe.postback_object(_postback(postback_id))
+
+
+@bp.get("/postbacks/<postback_id>/raw")
+def get_postback_raw(postback_id: str) -> Response:
+    """Return the exact bytes of the request that brought the postback."""
+    row = _postback(postback_id)
+    with context.sessions()() as session:
+        kept = postbacks.body(session, row.body_id)
+    # Never the sender's own type: nothing of it may run in a browser.
+    answer = Response(kept.body, mimetype="application/octet-stream")
+    answer.headers["Content-Disposition"] = f"attachment; filename=postback-{row.id}.bin"
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer
+
+
+@bp.post("/postbacks/<postback_id>/replay")
+def replay_postback(postback_id: str) -> dict[str, Any]:
+    """Judge a kept postback anew, as if it had just come; with `dry_run` say what would change."""
+    row = _postback(postback_id)
+    settings, now = context.settings(), context.now()
+    if reading.flag("dry_run"):
+        return _dry_run(row, settings.gateway_zone, now)
+    try:
+        rejudge.replay(
+            context.sessions(), row.id, actor=g.actor, zone=settings.gateway_zone, now=now
+        )
+    except (NotAPostbackError, UnreadablePostbackError, LookupError) as error:
+        raise ApiError(HTTPStatus.CONFLICT, str(error)) from error
+    return describe.postback_object(_postback(postback_id))
+
+
+def _dry_run(row: PostbackRow, zone: ZoneInfo, now: datetime) -> dict[str, Any]:
+    """Return what a replay would change, without changing it."""
+    wanted = replay.ReplayFilter(ids=(row.id,))
+    (found,) = replay.run(
+        context.sessions(), wanted, actor=g.actor, is_dry_run=True, zone=zone, now=now
+    )
+    if found.error:
+        raise ApiError(HTTPStatus.CONFLICT, found.error)
+    before = str(row.message_public_id) if row.message_public_id else None
+    after = str(found.message_id) if found.message_id else None
+    return {
+        "id": row.id,
+        "dry_run": True,
+        "would_change": found.is_changed,
+        "before": {"outcome": found.before, "message_id": before},
+        "after": {
+            "outcome": found.after,
+            "outcome_reason": found.reason,
+            "message_id": after,
+        },
+    }
+
+
+def _postback(text: str) -> PostbackRow:
+    row = None
+    if text.isascii() and text.isdecimal() and len(text) < 19:
+        with context.sessions()() as session:
+            row = postbacks.by_id(session, int(text))
+    if row is None:
+        raise ApiError(HTTPStatus.NOT_FOUND, "There is no postback with this id.")
+    return row
+
+
+_POSTBACK_FILTERS: Final[Mapping[str, Reader]] = {
+    "outcome": partial(reading.word, Outcome),
+    "code": reading.text,
+    "kind": partial(reading.word, Kind),
+    "tracking_id": reading.text,
+    "message_id": reading.uuid,
+}
