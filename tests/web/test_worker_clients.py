@@ -295,3 +295,16 @@ def test_tls_is_refused(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60, check=False)
     assert done.returncode != 0
     assert b"TLS is the work of the proxy" in done.stderr
+
+
+def test_liveness_is_told_while_slow_pages_have_all_threads(tmp_path: Path) -> None:
+    with gunicorn(tmp_path, "--threads", "2", *APP) as served, ExitStack() as stack:
+        slow = [stack.enter_context(served.connect()) for _ in range(3)]
+        for connection in slow:
+            connection.sendall(get("/sleep?n=3", CLOSE))
+        time.sleep(0.3)
+        (answer,) = answers(served.ask(get("/healthz", CLOSE)))
+        assert answer.status == 200
+        slow[0].setblocking(False)
+        with pytest.raises(BlockingIOError):  # nobody else has an answer yet
+            slow[0].recv(1)

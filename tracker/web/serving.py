@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 READ_SECONDS: Final = 20.0  # for a whole request, or for the first; the gateway gives up after 10
 WRITE_SECONDS: Final = 30.0  # in which a client takes a reasonable part of its answer
 LEAVE_SECONDS: Final = 3.0  # for a client to stop sending, when it has its answer already
+LIVENESS: Final = b"/healthz"
 STOP_SECONDS: Final = 1.0  # for a new client's first byte and an old one's goodbye, while we stop
 
 
@@ -74,8 +75,9 @@ class Server:
         self.limits = limits
         self._connections: set[Connection] = set()
         self._threads = ThreadPoolExecutor(limits.threads, "request")
-        # Slow pages may fill the threads above; a large postback does not wait for them.
-        self._large_postbacks = ThreadPoolExecutor(1, "large-postback")
+        # Slow pages may fill the threads above; a large postback and whoever asks whether this
+        # process lives do not wait for them.
+        self._aside = ThreadPoolExecutor(1, "aside")
         self.fresh = Line(READ_SECONDS, Connection.close)
         self.kept = Line(limits.keep_alive_seconds, Connection.close)
         self.reading = Line(READ_SECONDS, Connection.time_out)
@@ -126,12 +128,13 @@ class Server:
     def run(self, connection: Connection, request: Request) -> Exchange:
         """Let the application answer a request."""
         exchange = Exchange(self._application, request, connection, self.loop)
-        self._threads.submit(exchange.run)
+        threads = self._aside if request.target == LIVENESS else self._threads
+        threads.submit(exchange.run)
         return exchange
 
     def in_thread(self, job: Callable[..., None], *arguments: object) -> None:
         """Do what would keep the loop for too long."""
-        self._large_postbacks.submit(job, *arguments)
+        self._aside.submit(job, *arguments)
 
     # The end.
 
@@ -151,4 +154,4 @@ class Server:
         for connection in list(self._connections):
             connection.abort()
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self._large_postbacks.shutdown(wait=False)
+        self._aside.shutdown(wait=False)
