@@ -5,7 +5,6 @@ All state is in memory; a restart begins clean.
 
 import itertools
 import threading
-import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,11 +28,15 @@ from .records import Call, Posted
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the caller gets: XML, or a fault in its place; `follow_up` sends the postbacks off."""
+    """What the caller gets: XML, or a fault in its place; `follow_up` sends the postbacks off.
+
+    Where postbacks come ahead of the answer, `first` sends them and then calls what it is given.
+    """
 
     xml: bytes
     fault: str = "normal"
     follow_up: Callable[[], None] | None = None
+    first: Callable[[Callable[[], None]], None] | None = None
 
 
 class Gateway:
@@ -42,7 +45,6 @@ class Gateway:
     def __init__(self, options: SandboxOptions, now: datetime) -> None:
         self.options = options
         self.postman = Postman(options)
-        self.is_stopping = threading.Event()
         self._lock = threading.Lock()
         self._calls: deque[Call] = deque(maxlen=options.kept_calls)
         self._posted: deque[Posted] = deque(maxlen=options.kept_postbacks)
@@ -71,13 +73,11 @@ class Gateway:
             return dict(self._handsets)
 
     def close(self) -> None:
-        """End what is waiting, and post nothing more."""
-        self.is_stopping.set()
+        """Post nothing more."""
         self.postman.close()
 
     def answer(self, request: PassRequest | Refused) -> Answer:
-        """Judge one call and say what the caller gets."""
-        self.is_stopping.wait(self.options.answer_delay_seconds)
+        """Judge one call and say what the caller gets; this never waits."""
         if isinstance(request, Refused):
             return self._refuse(None, request)
         behaviour = self.options.behaviour_for(request.to or "")
@@ -119,8 +119,11 @@ class Gateway:
             from_=message.sender,
         )
         fault = "normal" if is_error_code(demanded) else demanded
-        follow_up = self._follow_up(request, message, behaviour)
-        return Answer(_written(response, behaviour), fault, follow_up)
+        letters = self._letters(request, message)
+        written = _written(response, behaviour)
+        if behaviour.postback_before_answer:
+            return Answer(written, fault, first=partial(self.postman.post_first, letters))
+        return Answer(written, fault, partial(self.postman.post, letters))
 
     def _message(self, request: PassRequest, judged: Accepted, behaviour: Behaviour) -> Message:
         with self._lock:
@@ -142,24 +145,19 @@ class Gateway:
             behaviour=behaviour,
         )
 
-    def _follow_up(
-        self, request: PassRequest, message: Message, behaviour: Behaviour
-    ) -> Callable[[], None] | None:
+    def _letters(self, request: PassRequest, message: Message) -> list[tuple[float, Letter]]:
         steps = plan(
             message,
             discovery_of(request),
             self.options.delays,
-            knows_handset=message.to in self.handsets,
+            knows_handset=self._knows(message.to),
             gives_receipts=message.spid not in self.options.silent_spids,
         )
-        letters = [(step.at, self._letter(message, step)) for step in steps]
-        if not behaviour.postback_before_answer:
-            return partial(self.postman.post, letters)
-        self.postman.post([(0.0, letter) for _, letter in letters])
-        deadline = time.monotonic() + self.options.receiver_seconds
-        for _, letter in letters:
-            letter.tried.wait(max(0.0, deadline - time.monotonic()))
-        return None
+        return [(step.at, self._letter(message, step)) for step in steps]
+
+    def _knows(self, number: str) -> bool:
+        with self._lock:
+            return number in self._handsets
 
     def _letter(self, message: Message, step: Step) -> Letter:
         record = Posted(code=step.event.code, number=message.to, tracking_id=message.tracking_id)

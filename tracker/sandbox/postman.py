@@ -10,8 +10,8 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from queue import SimpleQueue
 from typing import Final
@@ -32,7 +32,7 @@ class Letter:
     write: Callable[[datetime], bytes]
     content_type: str
     copies: int = 1
-    tried: threading.Event = field(default_factory=threading.Event)  # the first attempt is over
+    on_tried: Callable[[], None] | None = None  # called once, when the first attempt is over
 
 
 class Postman:
@@ -60,6 +60,25 @@ class Postman:
                 due = now + wait * self._options.time_factor
                 heapq.heappush(self._due, (due, next(self._order), letter))
             self._changed.notify()
+
+    def post_first(self, letters: Sequence[tuple[float, Letter]], done: Callable[[], None]) -> None:
+        """Take letters that are all due at once; `done` is called when each was tried once."""
+        left = len(letters)
+        if left == 0:
+            done()
+            return
+
+        def tried() -> None:
+            nonlocal left
+            with self._changed:
+                left -= 1
+                is_last = left == 0
+            if is_last:
+                done()
+
+        for _, letter in letters:
+            letter.on_tried = tried
+        self.post([(0.0, letter) for _, letter in letters])
 
     def close(self) -> None:
         """Post nothing more; an attempt under way is left to itself."""
@@ -107,7 +126,9 @@ class Postman:
         while (key := self._ready.get()) is not None:
             letter = self._lanes[key][0]
             self._attempt(letter)
-            letter.tried.set()
+            on_tried, letter.on_tried = letter.on_tried, None
+            if on_tried:
+                on_tried()
             with self._changed:
                 lane = self._lanes[key]
                 lane.popleft()
