@@ -13,15 +13,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http.client import HTTPException
 from queue import SimpleQueue
 from typing import Final
 
-import requests
-
 from .options import SandboxOptions
+from .posting import post
 from .records import Attempt, Posted
 
-_ANSWER_BYTES: Final = 65536  # more of an answer is not read
+_MAX_WAITING: Final = 200_000  # letters; more are dropped
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,6 +57,9 @@ class Postman:
                 return
             self._start()
             for wait, letter in letters:
+                if len(self._due) >= _MAX_WAITING:
+                    letter.record.state = "dropped"
+                    continue
                 due = now + wait * self._options.time_factor
                 heapq.heappush(self._due, (due, next(self._order), letter))
             self._changed.notify()
@@ -154,24 +157,10 @@ class Postman:
     def _posted(self, url: str, letter: Letter) -> Attempt:
         started_at = datetime.now(UTC)
         started = time.monotonic()
+        seconds = self._options.receiver_seconds
         try:
-            status = self._status_of_post(url, letter)
-        except (OSError, ValueError) as error:  # all of requests' errors are one of these
+            status = post(url, letter.record.body, letter.content_type, seconds)
+        except (OSError, ValueError, HTTPException) as error:
             return Attempt(started_at, None, type(error).__name__)
-        is_late = time.monotonic() - started > self._options.receiver_seconds
+        is_late = time.monotonic() - started > seconds
         return Attempt(started_at, status, "too late" if is_late else None)
-
-    def _status_of_post(self, url: str, letter: Letter) -> int:
-        headers = {"Content-Type": letter.content_type, "Connection": "close"}
-        with requests.Session() as session:
-            session.trust_env = False  # no proxy stands between the two
-            with session.post(
-                url,
-                data=letter.record.body,
-                headers=headers,
-                timeout=self._options.receiver_seconds,
-                allow_redirects=False,
-                stream=True,
-            ) as answer:
-                next(answer.iter_content(_ANSWER_BYTES), b"")
-                return answer.status_code
