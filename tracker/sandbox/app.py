@@ -1,7 +1,6 @@
 """The sandbox's own pages: what happened, for people and as JSON."""
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -12,21 +11,15 @@ from tracker.protocol.transport import MAX_BODY_BYTES
 
 from .fixture import TRIALS
 from .gateway import Gateway
-from .options import SandboxOptions
 from .records import Call, Posted
 
 _SHOWN: Final = 200
 
 
-def create_sandbox(options: SandboxOptions, *, now: datetime | None = None) -> Flask:
-    """Make the sandbox; its gateway is `app.extensions["gateway"]`.
-
-    Tracking numbers begin where `now`, the present when left out, puts them: no two runs share one.
-    """
+def create_pages(gateway: Gateway) -> Flask:
+    """Make the pages of a gateway."""
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    gateway = Gateway(options, now or datetime.now(UTC))
-    app.extensions["gateway"] = gateway
     app.add_url_rule("/", "log", lambda: _page(gateway))
     app.add_url_rule("/healthz", "healthz", lambda: ("ok\n", {"Content-Type": "text/plain"}))
     app.add_url_rule("/_sandbox/calls", "calls", lambda: _calls(gateway))

@@ -3,6 +3,7 @@
 All state is in memory; a restart begins clean.
 """
 
+import asyncio
 import itertools
 import threading
 from collections import Counter, deque
@@ -42,9 +43,11 @@ class Answer:
 class Gateway:
     """One account at the gateway."""
 
-    def __init__(self, options: SandboxOptions, now: datetime) -> None:
+    def __init__(
+        self, options: SandboxOptions, loop: asyncio.AbstractEventLoop, now: datetime
+    ) -> None:
         self.options = options
-        self.postman = Postman(options)
+        self.postman = Postman(options, loop)
         self._lock = threading.Lock()
         self._calls: deque[Call] = deque(maxlen=options.kept_calls)
         self._posted: deque[Posted] = deque(maxlen=options.kept_postbacks)
@@ -71,10 +74,6 @@ class Gateway:
         """The handset cache, by number."""
         with self._lock:
             return dict(self._handsets)
-
-    def close(self) -> None:
-        """Post nothing more."""
-        self.postman.close()
 
     def answer(self, request: PassRequest | Refused) -> Answer:
         """Judge one call and say what the caller gets; this never waits."""

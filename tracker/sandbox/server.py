@@ -7,10 +7,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import uvloop
 
-from .app import create_sandbox
+from .app import create_pages
 from .calls import PATHS
 from .gateway import Gateway
 from .options import SandboxOptions
@@ -69,20 +70,18 @@ def running(options: SandboxOptions, *, port: int = 0) -> Iterator[RunningSandbo
 
 @contextmanager
 def _serving(host: str, port: int, options: SandboxOptions) -> Iterator[tuple[int, Gateway]]:
-    app = create_sandbox(options)
-    gateway: Gateway = app.extensions["gateway"]
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with (
         socket.create_server((host, port), family=family, backlog=BACKLOG) as bound,
         _looping() as loop,
     ):
-        server = Server(loop, app, gateway)
+        gateway = Gateway(options, loop, datetime.now(UTC))
+        server = Server(loop, create_pages(gateway), gateway)
         asyncio.run_coroutine_threadsafe(server.listen(bound), loop).result()
         try:
             yield bound.getsockname()[1], gateway
         finally:
-            gateway.close()
-            loop.call_soon_threadsafe(server.close)
+            asyncio.run_coroutine_threadsafe(server.close(), loop).result()
 
 
 @contextmanager

@@ -76,9 +76,10 @@ class Server:
         )
         self._sweep()
 
-    def close(self) -> None:
-        """Hang up on everyone."""
+    async def close(self) -> None:
+        """Hang up on everyone, and post nothing more."""
         self._listener.close()
+        await self.gateway.postman.close()
         for client in list(self.clients):
             client.hang_up()
         self.threads.shutdown(wait=False, cancel_futures=True)
