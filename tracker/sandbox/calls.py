@@ -1,7 +1,7 @@
 """One call from its bytes to what the caller gets, whichever server it came through."""
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Literal
 
 from tracker.protocol.request import PassRequest
 
@@ -25,12 +25,14 @@ class Received:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What goes back over the connection; a status of 0 closes it without a word."""
+    """What goes back over the connection, and how."""
 
+    how: Literal["whole", "drip", "cut", "close", "reset"] = "whole"
     status: int = 200
     content_type: str = "text/xml; charset=utf-8"
     body: bytes = b""
     wait_seconds: float = 0.0
+    drip_seconds: float = 0.0
 
 
 def respond(gateway: Gateway, received: Received) -> tuple[Answer, Reply]:
@@ -48,16 +50,17 @@ def _read(received: Received) -> PassRequest | Refused:
 
 
 def _reply(gateway: Gateway, answer: Answer) -> Reply:
-    wait = gateway.options.answer_delay_seconds
+    usual = Reply(body=answer.xml, wait_seconds=answer.wait_seconds)
     match answer.fault:
         case "http500":
-            return Reply(status=500, content_type="text/html", body=_DEATH, wait_seconds=wait)
-        case "close":
-            return Reply(status=0, wait_seconds=wait)
+            return replace(usual, status=500, content_type="text/html", body=_DEATH)
+        case "close" | "reset" | "cut" as how:
+            return replace(usual, how=how)
+        case "drip":
+            return replace(usual, how="drip", drip_seconds=answer.drip_seconds)
         case "slow":
-            return Reply(body=answer.xml, wait_seconds=wait + gateway.options.slow_seconds)
-        case "garbage":
-            return Reply(content_type="text/html", body=_GARBAGE, wait_seconds=wait)
-        case "empty":
-            return Reply(content_type="text/html", wait_seconds=wait)
-    return Reply(body=answer.xml, wait_seconds=wait)
+            return replace(usual, wait_seconds=usual.wait_seconds + gateway.options.slow_seconds)
+        case "garbage" | "empty":
+            body = _GARBAGE if answer.fault == "garbage" else b""
+            return replace(usual, content_type="text/html", body=body)
+    return usual

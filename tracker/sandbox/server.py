@@ -76,6 +76,8 @@ def _serving(host: str, port: int, options: SandboxOptions) -> Iterator[tuple[in
         _looping() as loop,
     ):
         gateway = Gateway(options, loop, datetime.now(UTC))
+        address = f"[{host}]" if ":" in host else host
+        gateway.reports.base_url = f"http://{address}:{bound.getsockname()[1]}"
         server = Server(loop, create_pages(gateway), gateway)
         asyncio.run_coroutine_threadsafe(server.listen(bound), loop).result()
         try:

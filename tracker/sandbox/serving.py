@@ -7,6 +7,7 @@ purpose. Calls are judged on the loop; the pages, which are few, run in a handfu
 import asyncio
 import logging
 import socket
+import struct
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
@@ -29,6 +30,8 @@ PAGE_THREADS: Final = 4
 _SWEEP_SECONDS: Final = 5.0
 _HEAD_BYTES: Final = 32_768
 _WHOLE_BYTES: Final = 16 * MAX_BODY_BYTES  # read and thrown away, to answer that it is too much
+_DRIPS: Final = 20  # pieces of an answer that drips
+_AT_ONCE: Final = struct.pack("ii", 1, 0)
 _HELD_REQUESTS: Final = 64  # sent ahead by one client
 
 _LOG: Final = logging.getLogger(__name__)
@@ -109,7 +112,7 @@ class Client(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._server.clients.add(self)
         if len(self._server.clients) > MAX_CLIENTS:
-            self._write(503, "text/plain", b"too many clients\n", is_persistent=False)
+            self._refuse(Reply(status=503, content_type="text/plain", body=b"too many clients\n"))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Forget the client; what it asked for has been done all the same."""
@@ -128,7 +131,7 @@ class Client(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             self.hang_up()
         except httptools.HttpParserError:
-            self._write(400, "text/plain", b"not HTTP\n", is_persistent=False)
+            self._refuse(Reply(status=400, content_type="text/plain", body=b"not HTTP\n"))
         if self._request.read > _WHOLE_BYTES or len(self._waiting) > _HELD_REQUESTS:
             self.hang_up()
 
@@ -223,13 +226,34 @@ class Client(asyncio.Protocol):
     def _reply(self, request: Request, reply: Reply) -> None:
         if self._answering is not request:
             return
-        if reply.status == 0:
+        if reply.how == "reset":
+            connected = self._transport.get_extra_info("socket")
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            self._transport.abort()
+        elif reply.how == "close":
             self.hang_up()
+        elif reply.how == "cut":
+            self._transport.write(_whole(reply, is_persistent=False)[: -len(reply.body) // 2])
+            self.hang_up()
+        elif reply.how == "drip":
+            whole = _whole(reply, is_persistent=request.is_persistent)
+            self._drip(request, reply, whole, reply.drip_seconds / _DRIPS)
+        else:
+            self._transport.write(_whole(reply, is_persistent=request.is_persistent))
+            self._finish(request)
+
+    def _drip(self, request: Request, reply: Reply, rest: bytes, pause: float) -> None:
+        """Send some of an answer, and the rest in a while."""
+        if self._answering is not request:
             return
-        self._write(
-            reply.status, reply.content_type, reply.body, is_persistent=request.is_persistent
-        )
-        self._finish()
+        size = -(-len(_whole(reply, is_persistent=request.is_persistent)) // _DRIPS)
+        self._transport.write(rest[:size])
+        if rest := rest[size:]:
+            self._timer = self._server.loop.call_later(
+                pause, self._drip, request, reply, rest, pause
+            )
+        else:
+            self._finish(request)
 
     def _answer_page(self, request: Request) -> None:
         """Run the pages' application, in a thread."""
@@ -246,32 +270,34 @@ class Client(asyncio.Protocol):
         if self._answering is not request:
             return
         lines = [f"{name}: {value}" for name, value in headers if name.lower() != "content-length"]
-        content = b"" if request.method == "HEAD" else body
-        self._write_lines(status, lines, content, len(body), is_persistent=request.is_persistent)
-        self._finish()
+        head = _head(status, lines, len(body), is_persistent=request.is_persistent)
+        self._transport.write(head if request.method == "HEAD" else head + body)
+        self._finish(request)
 
-    def _write(self, status: int, content_type: str, body: bytes, *, is_persistent: bool) -> None:
-        line = f"{status} {_PHRASES.get(status, '')}"
-        lines = [f"Content-Type: {content_type}"]
-        self._write_lines(line, lines, body, len(body), is_persistent=is_persistent)
+    def _refuse(self, reply: Reply) -> None:
+        self._transport.write(_whole(reply, is_persistent=False))
+        self.hang_up()
 
-    def _write_lines(
-        self, status: str, lines: list[str], body: bytes, length: int, *, is_persistent: bool
-    ) -> None:
-        connection = "keep-alive" if is_persistent else "close"
-        head = [f"HTTP/1.1 {status}", *lines, f"Content-Length: {length}"]
-        text = "\r\n".join([*head, f"Connection: {connection}", "", ""])
-        self._transport.write(text.encode("latin-1", "replace") + body)
-        if not is_persistent:
-            self.hang_up()
-
-    def _finish(self) -> None:
+    def _finish(self, request: Request) -> None:
         self._answering = None
         self.idle_since = self._server.loop.time()
-        if self._transport.is_closing():
+        if not request.is_persistent:
+            self.hang_up()
             self._waiting.clear()
         elif self._waiting:
             self._begin(self._waiting.popleft())
+
+
+def _whole(reply: Reply, *, is_persistent: bool) -> bytes:
+    status = f"{reply.status} {_PHRASES.get(reply.status, '')}"
+    lines = [f"Content-Type: {reply.content_type}"]
+    return _head(status, lines, len(reply.body), is_persistent=is_persistent) + reply.body
+
+
+def _head(status: str, lines: list[str], length: int, *, is_persistent: bool) -> bytes:
+    connection = "keep-alive" if is_persistent else "close"
+    head = [f"HTTP/1.1 {status}", *lines, f"Content-Length: {length}", f"Connection: {connection}"]
+    return "\r\n".join([*head, "", ""]).encode("latin-1", "replace")
 
 
 def _page(app: Flask, request: Request) -> tuple[str, list[tuple[str, str]], bytes]:
