@@ -200,7 +200,7 @@ def test_the_postbacks_can_be_read_as_json() -> None:
         assert [row["code"] for row in rows] == ["N101", "N102"]
         assert rows[0]["attempts"][0]["status"] == 200
         assert "<CODE>N101</CODE>" in rows[0]["body"]
-        assert "token" not in requests.get(sandbox.url, timeout=PATIENCE).text
+        assert "postbacks/token" not in requests.get(sandbox.url, timeout=PATIENCE).text
 
 
 def test_with_the_default_timing_n101_comes_within_ten_seconds_of_the_send() -> None:

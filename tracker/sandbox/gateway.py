@@ -83,6 +83,7 @@ class Gateway:
         self._posted: deque[Posted] = deque(maxlen=options.kept_postbacks)
         self._demands: Counter[str] = Counter()  # answers on demand given, by number
         self._handsets = dict(options.known_handsets)
+        self._call_numbers = itertools.count(1)
         self._posted_numbers = itertools.count(1)
         self._tracking_numbers = itertools.count(first_tracking_number(now))
         # A link takes a second number of the history: that of its SMS.
@@ -206,6 +207,7 @@ class Gateway:
     def _refuse(self, case: _Case | None, judged: Refused, wait: float) -> Answer:
         request = case.request if case else None
         self._note(Call(
+            id=next(self._call_numbers),
             number=request.to if request else None,
             mms_id=request.mms_id if request else None,
             tracking_id=None,
@@ -228,6 +230,7 @@ class Gateway:
         steps = self._plan(case, message)
         fault = "normal" if is_error_code(case.demanded) else case.demanded
         self._note(Call(
+            id=next(self._call_numbers),
             number=message.to,
             mms_id=message.mms_id,
             tracking_id=message.tracking_id,

@@ -33,7 +33,7 @@ class Letter:
 
 
 class Postman:
-    """Posts letters when they are due, until closed. Only `post` may be called from any thread."""
+    """Posts letters when they are due, until closed. Letters come from any thread."""
 
     def __init__(self, options: SandboxOptions, loop: asyncio.AbstractEventLoop) -> None:
         self.url = options.postback_url
@@ -44,6 +44,27 @@ class Postman:
         self._ready: deque[str] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
+        self._is_paused = False
+
+    @property
+    def is_paused(self) -> bool:
+        """Say whether what falls due is held back."""
+        return self._is_paused
+
+    @property
+    def waiting(self) -> int:
+        """How many letters are not due yet, held back or under way."""
+        return self._waiting
+
+    def pause(self) -> None:
+        """Hold back what falls due from now on; any thread may ask."""
+        self._is_paused = True
+
+    def resume(self) -> None:
+        """Post what was held back, and go on; any thread may ask."""
+        self._is_paused = False
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._work)
 
     def post(self, letters: Iterable[tuple[float, Letter]]) -> None:
         """Take letters, each with the seconds of gateway time until it is due."""
@@ -102,7 +123,8 @@ class Postman:
             self._work()
 
     def _work(self) -> None:
-        while self._ready and len(self._tasks) < self._options.workers and not self._is_closed:
+        is_held = self._is_paused or self._is_closed
+        while not is_held and self._ready and len(self._tasks) < self._options.workers:
             task = self._loop.create_task(self._serve(self._ready.popleft()))
             self._tasks.add(task)
             task.add_done_callback(self._done)

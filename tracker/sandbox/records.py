@@ -14,6 +14,7 @@ from .message import Message
 class Call:
     """One call and how it was judged; a fault may have kept the answer from the caller."""
 
+    id: int
     number: str | None
     mms_id: str | None
     tracking_id: str | None  # None when refused

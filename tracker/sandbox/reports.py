@@ -51,7 +51,9 @@ class Reports:
         found = self._judged(request, account)
         if isinstance(found, str):
             info = error_meaning(found) or "Refused"
-            return response_xml(GatewayResponse("Failure", error_code=found, error_info=info))
+            return response_xml(
+                GatewayResponse(status="Failure", error_code=found, error_info=info)
+            )
         name = f"{secrets.token_hex(8)}.xml"
         with self._lock:
             self._periods[name] = found

@@ -10,6 +10,7 @@ import socket
 import struct
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http import HTTPStatus
 from io import BytesIO
 from typing import Final, cast
@@ -205,9 +206,8 @@ class Client(asyncio.Protocol):
         if answer.first:
             # Whichever comes sooner; the other one finds the request answered.
             loop.call_later(gateway.options.receiver_seconds, self._answer_later, request, reply)
-            answer.first(
-                lambda: loop.call_soon_threadsafe(self._answer_later, request, reply) and None
-            )
+            # Postbacks are tried on the loop, and so is this.
+            answer.first(partial(self._answer_later, request, reply))
         else:
             self._answer_later(request, reply)
         if answer.follow_up:  # once the answer is on its way, or lost
