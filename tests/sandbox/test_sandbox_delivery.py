@@ -31,11 +31,12 @@ def a_message(**behaviour: Any) -> Message:
         aggregator_id="11529-64807-97508-73852-97658",
         custom_pass_id=None,
         behaviour=Behaviour(**behaviour),
+        has_plain_ids=behaviour.get("dialect") == "legacy",
     )
 
 
 def told(steps: tuple[Step, ...]) -> list[tuple[float, str]]:
-    return [(step.at, step.event.code) for step in steps]
+    return [(step.at, step.event.code) for step in steps if not step.is_dropped]
 
 
 # PROTOCOL 4.5, row by row: asked for, forced, in the cache.

@@ -9,7 +9,7 @@ from sandbox_support import NUMBER
 
 from tracker.sandbox.behaviour import Behaviour, Dialect, Outcome
 from tracker.sandbox.delivery import Discovery, plan
-from tracker.sandbox.dialects import postback_xml
+from tracker.sandbox.dialects import postback_body
 from tracker.sandbox.extras import extra_event
 from tracker.sandbox.message import Event, Message
 from tracker.sandbox.options import Delays
@@ -31,6 +31,7 @@ def a_message(outcome: Outcome = "delivered", dialect: Dialect = "1.3") -> Messa
         aggregator_id="11529-64807-97508-73852-97658",
         custom_pass_id="harbour-117",
         behaviour=Behaviour(outcome=outcome, dialect=dialect),
+        has_plain_ids=dialect == "legacy",
     )
 
 
@@ -43,7 +44,7 @@ def lines(body: bytes) -> list[str]:
 
 
 def test_a_receipt_is_written_like_the_documents_samples() -> None:
-    assert postback_xml(events()[1], "1.3", SUMMER).decode("utf-8") == (
+    assert postback_body([events()[1]], "1.3", SUMMER).decode("utf-8") == (
         "<?xml version='1.0'?>\n"
         "<POSTBACK>\n"
         "    <ORIGIN>MMS_MT</ORIGIN>\n"
@@ -77,28 +78,28 @@ def test_the_elements_stand_as_in_the_dossiers_samples(
     name: str, outcome: Outcome, number: int
 ) -> None:
     sample = etree.fromstring((SAMPLES / name).read_bytes())
-    ours = etree.fromstring(postback_xml(events(outcome)[number], "1.3", SUMMER))
+    ours = etree.fromstring(postback_body([events(outcome)[number]], "1.3", SUMMER))
     assert [child.tag for child in ours] == [child.tag for child in sample]
 
 
 def test_the_offset_follows_new_york() -> None:
     assert "<TIMESTAMP>2026-12-01T07:30:15-05:00</TIMESTAMP>" in lines(
-        postback_xml(events()[0], "1.3", WINTER)
+        postback_body([events()[0]], "1.3", WINTER)
     )
 
 
 def test_e101_has_no_timestamp() -> None:
-    assert b"TIMESTAMP" not in postback_xml(events("failed")[0], "1.3", SUMMER)
+    assert b"TIMESTAMP" not in postback_body([events("failed")[0]], "1.3", SUMMER)
 
 
 def test_xsi_names_a_schema_on_the_root() -> None:
-    root = etree.fromstring(postback_xml(events()[0], "xsi", SUMMER))
+    root = etree.fromstring(postback_body([events()[0]], "xsi", SUMMER))
     assert root.tag == "POSTBACK"
     assert root.get("{http://www.w3.org/2001/XMLSchema-instance}noNamespaceSchemaLocation")
 
 
 def test_the_successor_writes_lower_case_and_its_own_operators() -> None:
-    body = lines(postback_xml(events(dialect="sinch")[1], "sinch", SUMMER))
+    body = lines(postback_body([events(dialect="sinch")[1]], "sinch", SUMMER))
     assert body[1:] == [
         "<postback>",
         "<origin>MMS_MT</origin>",
@@ -119,11 +120,11 @@ def test_the_successor_writes_lower_case_and_its_own_operators() -> None:
 
 @pytest.mark.parametrize(("outcome", "number"), [("failed", 0), ("failed_late", 1)])
 def test_the_successors_failures_have_no_timestamp(outcome: Outcome, number: int) -> None:
-    assert b"timestamp" not in postback_xml(events(outcome, "sinch")[number], "sinch", SUMMER)
+    assert b"timestamp" not in postback_body([events(outcome, "sinch")[number]], "sinch", SUMMER)
 
 
 def test_the_legacy_edition_wraps_and_says_the_status_in_attributes() -> None:
-    body = lines(postback_xml(events(dialect="legacy")[1], "legacy", SUMMER))
+    body = lines(postback_body([events(dialect="legacy")[1]], "legacy", SUMMER))
     assert body[1:] == [
         "<POSTBACK>",
         '<NOTIFICATION id="900" created="2026-07-01 08:30:15.123456-04">',
@@ -145,7 +146,7 @@ def test_the_legacy_edition_wraps_and_says_the_status_in_attributes() -> None:
 
 
 def test_a_legacy_n101_has_no_status_and_no_offset() -> None:
-    body = lines(postback_xml(events(dialect="legacy")[0], "legacy", SUMMER))
+    body = lines(postback_body([events(dialect="legacy")[0]], "legacy", SUMMER))
     assert "<TIMESTAMP>2026-07-01 08:30:15</TIMESTAMP>" in body
     assert not [line for line in body if line.startswith("<STATUS")]
 
@@ -163,18 +164,18 @@ def test_a_legacy_n101_has_no_status_and_no_offset() -> None:
 )
 def test_each_legacy_outcome_has_its_status(outcome: Outcome, number: int, status: str) -> None:
     event = events(outcome, "legacy")[number]
-    assert status in lines(postback_xml(event, "legacy", SUMMER))
+    assert status in lines(postback_body([event], "legacy", SUMMER))
 
 
 def test_a_pass_postback_has_a_statuscode_and_our_pass_id() -> None:
-    body = lines(postback_xml(extra_event(a_message(), "N801"), "1.3", SUMMER))
+    body = lines(postback_body([extra_event(a_message(), "N801")], "1.3", SUMMER))
     assert "<STATUSCODE>N801</STATUSCODE>" in body
     assert "<CUSTOMPASSID>harbour-117</CUSTOMPASSID>" in body
     assert not [line for line in body if line.startswith(("<CODE", "<TRACKINGID"))]
 
 
 def test_a_text_from_a_phone_says_when_it_was_received() -> None:
-    body = lines(postback_xml(extra_event(a_message(), "N211"), "1.3", SUMMER))
+    body = lines(postback_body([extra_event(a_message(), "N211")], "1.3", SUMMER))
     assert "<RECEIVED>2026-07-01T08:30:15-04:00</RECEIVED>" in body
     assert f"<FROM>{NUMBER}</FROM>" in body
 
@@ -182,9 +183,9 @@ def test_a_text_from_a_phone_says_when_it_was_received() -> None:
 @pytest.mark.parametrize("dialect", ["1.3", "xsi", "sinch", "legacy"])
 @pytest.mark.parametrize("code", ["N003", "N201", "N302", "N303", "N401", "N801", "E999", "N333"])
 def test_every_kind_can_be_written_in_every_dialect(code: str, dialect: Dialect) -> None:
-    etree.fromstring(postback_xml(extra_event(a_message(), code), dialect, SUMMER))
+    etree.fromstring(postback_body([extra_event(a_message(), code)], dialect, SUMMER))
 
 
 def test_what_xml_cannot_carry_is_replaced() -> None:
     event = Event(code="N101", fields={"STATUS": "a\x00&<b"})
-    assert "<STATUS>a\ufffd&amp;&lt;b</STATUS>" in lines(postback_xml(event, "1.3", SUMMER))
+    assert "<STATUS>a\ufffd&amp;&lt;b</STATUS>" in lines(postback_body([event], "1.3", SUMMER))

@@ -103,7 +103,7 @@ def test_a_receiver_that_cannot_be_reached_is_tried_again() -> None:
         until(lambda: sandbox.postbacks[0].state == "dropped")
         problems = {attempt.problem for attempt in sandbox.postbacks[0].attempts}
         assert len(sandbox.postbacks[0].attempts) == 6
-        assert problems == {"ConnectionError"}
+        assert problems == {"ConnectionRefusedError"}
 
 
 @pytest.mark.parametrize("url", ["nonsense", "http://", "http://[::1/", "ftp://x/"])
@@ -200,7 +200,7 @@ def test_the_postbacks_can_be_read_as_json() -> None:
         assert [row["code"] for row in rows] == ["N101", "N102"]
         assert rows[0]["attempts"][0]["status"] == 200
         assert "<CODE>N101</CODE>" in rows[0]["body"]
-        assert "token" not in requests.get(sandbox.url, timeout=PATIENCE).text
+        assert "postbacks/token" not in requests.get(sandbox.url, timeout=PATIENCE).text
 
 
 def test_with_the_default_timing_n101_comes_within_ten_seconds_of_the_send() -> None:
@@ -220,3 +220,11 @@ def test_a_hundred_messages_are_all_followed_up() -> None:
             send(sandbox, a_request(to=f"1202555{number:04}"))
         until(lambda: len(receiver.arrivals) == 200)
         until(lambda: {posted.state for posted in sandbox.postbacks} == {"accepted"})
+
+
+def test_a_name_and_a_password_in_the_url_are_shown_to_the_receiver() -> None:
+    with receiving(Receiver()) as receiver, running(USUAL) as sandbox:
+        sandbox.post_to(receiver.url.replace("127.0.0.1", "us%40er:pass@127.0.0.1"))
+        send(sandbox, a_request())
+        until(lambda: receiver.arrivals)
+        assert receiver.arrivals[0].headers["Authorization"] == "Basic dXNAZXI6cGFzcw=="

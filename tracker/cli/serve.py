@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -12,7 +13,7 @@ import click
 from tracker import logs
 from tracker.config import Settings, SettingsError, renewed_secret
 from tracker.gateway import Gateway
-from tracker.sandbox.options import SandboxOptions
+from tracker.sandbox.options import KEPT_AT_MOST, SandboxOptions
 from tracker.sandbox.server import serve as serve_sandbox
 from tracker.sender import Sender
 from tracker.services import accounts
@@ -22,6 +23,7 @@ from tracker.web import postback_tokens
 
 from .common import RefusedError, now, opened, talk
 from .database import ready
+from .scenario import Scenario, scenario_option
 from .supervisor import Part, is_free, supervise
 
 LOOPBACK = "127.0.0.1"
@@ -42,13 +44,18 @@ port_type = click.IntRange(1, 65_535)
     help="Play the gateway too; the default, unless TRACKER_GATEWAY_URL names a real one.",
 )
 @click.option("--sandbox-port", type=port_type, default=SANDBOX_PORT, show_default=True)
-def up(*, port: int, with_sandbox: bool | None, sandbox_port: int) -> None:
+@scenario_option
+def up(
+    *, port: int, with_sandbox: bool | None, sandbox_port: int, scenario: Scenario | None
+) -> None:
     """Start everything on this machine: web, sender and the sandbox gateway."""
     settings = Settings.from_environ()
     if with_sandbox is None:
         with_sandbox = settings.gateway_url is None
     if with_sandbox and port == sandbox_port:
         raise click.UsageError("--port and --sandbox-port are the same; give one of them another.")
+    if scenario is not None and not with_sandbox:
+        raise click.UsageError("--scenario is for the sandbox, which does not start here.")
     if not with_sandbox:
         _gateway(settings)
     for name, wanted in (("--port", port), ("--sandbox-port", sandbox_port))[: 1 + with_sandbox]:
@@ -62,10 +69,14 @@ def up(*, port: int, with_sandbox: bool | None, sandbox_port: int) -> None:
     played = sandbox_port if with_sandbox else None
     parts = [_part("web", port)]
     if played is not None:
-        parts.append(_part("sandbox", played))
+        parts.append(_part("sandbox", played, *(scenario.arguments if scenario else ())))
     # The sender stops first, so that its calls can still be answered.
     parts.append(Part("sender", _tracker("sender"), None, settings.gateway_timeout_seconds + 5))
-    supervise(parts, _environ(settings, played, posts_to), lambda: _welcome(settings, port, played))
+    supervise(
+        parts,
+        _environ(settings, played, posts_to, scenario),
+        lambda: _welcome(settings, port, played),
+    )
 
 
 @click.command()
@@ -102,7 +113,15 @@ def sender() -> None:
     callback=lambda _context, _option, value: _http_url(value),
     help="Where postbacks go; the web part on its usual port, when not given.",
 )
-def sandbox(*, port: int, postback_url: str | None) -> None:
+@scenario_option
+@click.option(
+    "--keep",
+    type=click.IntRange(1, KEPT_AT_MOST),
+    default=SandboxOptions().kept_calls,
+    show_default=True,
+    help="How many calls to remember, and five times as many postbacks.",
+)
+def sandbox(*, port: int, postback_url: str | None, scenario: Scenario | None, keep: int) -> None:
     """Play the gateway on this machine. Needs no database, and forgets all when it stops."""
     logs.configure()
     if postback_url is None:
@@ -110,7 +129,9 @@ def sandbox(*, port: int, postback_url: str | None) -> None:
     if not is_free(LOOPBACK, port):
         raise RefusedError(f"port {port} is in use; choose another with --port")
     talk(f"Sandbox gateway: {_sandbox_url(port)}")
-    serve_sandbox(LOOPBACK, port, SandboxOptions(postback_url=postback_url))
+    options = scenario.options if scenario else SandboxOptions()
+    kept = replace(options, postback_url=postback_url, kept_calls=keep, kept_postbacks=5 * keep)
+    serve_sandbox(LOOPBACK, port, kept)
 
 
 def _valid_token(settings: Settings, sessions: Sessions) -> str:
@@ -138,7 +159,9 @@ def _gateway(settings: Settings) -> Gateway:
     return Gateway(settings.gateway_url, settings.gateway_api_key, settings.gateway_timeout_seconds)
 
 
-def _environ(settings: Settings, sandbox_port: int | None, posts_to: str | None) -> dict[str, str]:
+def _environ(
+    settings: Settings, sandbox_port: int | None, posts_to: str | None, scenario: Scenario | None
+) -> dict[str, str]:
     """Return the environment of the parts; what the user has set stays as it is."""
     environ = dict(os.environ)
     if sandbox_port is not None and posts_to is not None:
@@ -146,7 +169,9 @@ def _environ(settings: Settings, sandbox_port: int | None, posts_to: str | None)
         if settings.gateway_url is None:
             # The sandbox knows this key alone; one that is set already is for the real gateway.
             environ["TRACKER_GATEWAY_URL"] = _sandbox_url(sandbox_port)
-            environ["TRACKER_GATEWAY_API_KEY"] = SandboxOptions().api_key
+            environ["TRACKER_GATEWAY_API_KEY"] = (
+                scenario.options if scenario else SandboxOptions()
+            ).api_key
             environ.pop("TRACKER_GATEWAY_API_KEY_FILE", None)
     return environ
 
@@ -189,8 +214,8 @@ def _http_url(text: str | None) -> str | None:
     return text
 
 
-def _part(name: str, port: int) -> Part:
-    command = _tracker(name, "--port", str(port))
+def _part(name: str, port: int, *arguments: str) -> Part:
+    command = _tracker(name, "--port", str(port), *arguments)
     return Part(name, command, f"http://{LOOPBACK}:{port}/healthz")
 
 

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+from .chance import NONE, Span
+
 Outcome = Literal[
     "delivered",
     "link",  # an SMS with a link instead
@@ -18,8 +20,20 @@ Outcome = Literal[
     "ddm_failed",  # E501
     "ddm_undelivered",  # E502
 ]
-Dialect = Literal["1.3", "xsi", "sinch", "legacy"]
-Fault = Literal["normal", "garbage", "empty", "http500", "close", "slow", "no_tracking_id"]
+# "legacy_bare" has no BODY in its NOTIFICATION; "json" has the successor's names.
+Dialect = Literal["1.3", "xsi", "sinch", "legacy", "legacy_bare", "json"]
+Fault = Literal[
+    "normal",
+    "garbage",
+    "empty",
+    "http500",
+    "close",  # the connection, once the call was read
+    "reset",  # the same, rudely
+    "cut",  # in the middle of the answer
+    "drip",  # the answer comes a few bytes at a time
+    "slow",
+    "no_tracking_id",
+]
 
 _FAULTS: Final = get_args(Fault)
 _ERROR_CODE: Final = re.compile(r"E[0-9]{3}")
@@ -49,6 +63,14 @@ class Behaviour:
     delay_seconds: float = 0.0  # before everything else, in gateway time
     dialect: Dialect = "1.3"
     form_encoded: bool = False  # the postback in form field `xml`
+    together: bool = False  # all postbacks in one POST, as its last one falls due; legacy only
+    error_info: str | None = None  # in place of the usual text of an error
+    answer_delay: Span = NONE  # of the answer, in real seconds, beyond that of all answers
+    drip_seconds: float = 5.0  # how long an answer drips
+    n101_delay: Span | None = None  # in place of the usual ones
+    receipt_delay: Span | None = None
+    spid: str | None = None  # the carrier, in place of one that the number decides
+    handset: str | None = None
 
     def __post_init__(self) -> None:
         for value, known in (
@@ -58,6 +80,13 @@ class Behaviour:
             if value not in known:
                 raise ValueError(f"{value!r} is none of {', '.join(known)}")
         check_answer(self.answer)
+        if self.together and not self.is_legacy:
+            raise ValueError("several postbacks in one POST are of the legacy dialects only")
+
+    @property
+    def is_legacy(self) -> bool:
+        """Say whether ids are plain and the wrapper is a NOTIFICATION."""
+        return self.dialect in ("legacy", "legacy_bare")
 
 
 def check_answer(answer: str) -> None:

@@ -18,6 +18,7 @@ class Step:
 
     at: float
     event: Event
+    is_dropped: bool = False  # it happened, and is never posted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,12 @@ _LEGACY_WORDS: Final[dict[Outcome, tuple[_Word, ...]]] = {
     "link": (_LINK_SENT, _LEGACY_LINK_LEFT, replace(_LINK_DELIVERED, is_sms=True)),
     "link_failed": (_LINK_SENT, _LEGACY_LINK_LEFT, replace(_LINK_FAILED, is_sms=True)),
 }
-_DIALECT_WORDS: Final = {"sinch": _SINCH_WORDS, "legacy": _LEGACY_WORDS}
+_DIALECT_WORDS: Final = {
+    "sinch": _SINCH_WORDS,
+    "json": _SINCH_WORDS,
+    "legacy": _LEGACY_WORDS,
+    "legacy_bare": _LEGACY_WORDS,
+}
 
 _DDM_SENT: Final = replace(_SENT, code="N501")
 _DDM_DELIVERED: Final = replace(_DELIVERED, code="N502")
@@ -88,6 +94,23 @@ _DDM_FAILED: Final = _Word(code="E501", phrase="Message Failed", details="Error 
 _DDM_UNDELIVERED: Final = _Word(
     code="E502", phrase="Message Sent/Rejected", details="Recipient blocked by mobile operator"
 )
+
+_BY_HAND: Final = {
+    word.code: word
+    for word in (
+        _SENT,
+        _DELIVERED,
+        _LINK_DELIVERED,
+        _LINK_FAILED,
+        _Word(code="N103", phrase="Message Sent/Expired"),
+        *_WORDS["failed"],
+        _WORDS["failed_late"][1],
+        _DDM_SENT,
+        _DDM_DELIVERED,
+        _DDM_FAILED,
+        _DDM_UNDELIVERED,
+    )
+}
 
 # The elements beyond those that every postback has. Source: PROTOCOL 6.3; N501 and E501 read as
 # N101 and E101 do, N502 and E502 as N102 and E102.
@@ -112,17 +135,28 @@ def plan(
     knows_handset: bool = False,
     gives_receipts: bool = True,
 ) -> tuple[Step, ...]:
-    """Return every postback about a message, as its behaviour wants it."""
+    """Return everything that becomes of a message, as its behaviour wants it."""
     steps: list[Step] = []
     start = 0.0
     if discovery.is_needed(knows_handset=knows_handset):
         steps, start = _discovery(message, discovery, delays)
     steps += _sending(message, start, delays, gives_receipts=gives_receipts)
-    steps = [step for step in steps if step.event.code not in message.behaviour.drop]
-    end = max((step.at for step in steps), default=start)
+    dropped = message.behaviour.drop
+    steps = [replace(step, is_dropped=step.event.code in dropped) for step in steps]
+    end = max((step.at for step in steps if not step.is_dropped), default=start)
     steps += [Step(end + 0.1, extra_event(message, code)) for code in message.behaviour.also]
     wait = message.behaviour.delay_seconds
-    return tuple(Step(step.at + wait, step.event) for step in steps)
+    if message.behaviour.together and steps:
+        wait, end = 0.0, wait + max(step.at for step in steps)
+        steps = [replace(step, at=end) for step in steps]
+    return tuple(replace(step, at=step.at + wait) for step in steps)
+
+
+def event_by_hand(message: Message, code: str, phrase: str | None) -> Event:
+    """Return a postback of any code about a message, with another phrase if one is given."""
+    word = _BY_HAND.get(code)
+    event = _event(message, word) if word else extra_event(message, code)
+    return replace(event, fields={**event.fields, "STATUS": phrase}) if phrase else event
 
 
 def _discovery(message: Message, discovery: Discovery, delays: Delays) -> tuple[list[Step], float]:

@@ -3,6 +3,8 @@
 Source: PROTOCOL 6.2, 6.3 (1.3), 6.8 (successor, legacy), 7 no. 7 (xsi); samples/.
 """
 
+import json
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -44,13 +46,28 @@ _LEGACY_STATUS: Final = {  # phrase: CELLY and TEXT. Source: PROTOCOL 6.8
 }
 
 
-def postback_xml(event: Event, dialect: Dialect, now: datetime) -> bytes:
-    """Write one postback that leaves now."""
+def content_type(dialect: Dialect, *, is_form: bool) -> str:
+    """Return how a postback of this dialect is labelled."""
+    if is_form:
+        return "application/x-www-form-urlencoded"
+    return "application/json" if dialect == "json" else "text/xml; charset=utf-8"
+
+
+def postback_body(events: Sequence[Event], dialect: Dialect, now: datetime) -> bytes:
+    """Write the body of a POST that leaves now; several events in the legacy dialects only."""
+    if dialect in ("legacy", "legacy_bare"):
+        return _legacy(events, now, has_body=dialect == "legacy")
+    (event,) = events
     if dialect == "sinch":
         return _sinch(event, now)
-    if dialect == "legacy":
-        return _legacy(event, now)
-    root = _element("POSTBACK", is_xsi=dialect == "xsi")
+    if dialect == "json":
+        pairs = {name: text for name, text in _sinch_pairs(event, now) if text}
+        return json.dumps(pairs, ensure_ascii=False, indent=2).encode("utf-8", "replace")
+    return _skycore(event, now, is_xsi=dialect == "xsi")
+
+
+def _skycore(event: Event, now: datetime, *, is_xsi: bool) -> bytes:
+    root = _element("POSTBACK", is_xsi=is_xsi)
     _add(root, "ORIGIN", event.origin)
     _add(root, _code_name(event), event.code)
     timestamp = now.astimezone(_ZONE).isoformat(timespec="seconds")
@@ -73,31 +90,45 @@ def _ordered(event: Event, timestamp: str) -> list[tuple[str, str]]:
 
 
 def _sinch(event: Event, now: datetime) -> bytes:
-    """Write lower case names with hyphens, operator ids, no aggregator id, and times in UTC."""
     root = _element("postback")
-    _add(root, "origin", event.origin)
-    _add(root, _code_name(event).lower(), event.code)
+    for name, text in _sinch_pairs(event, now):
+        if text:
+            _add(root, name, text)
+        else:
+            etree.SubElement(root, name)
+    return _written(root)
+
+
+def _sinch_pairs(event: Event, now: datetime) -> Iterator[tuple[str, str]]:
+    """Give lower case names with hyphens, operator ids, no aggregator id, and times in UTC."""
+    yield "origin", event.origin
+    yield _code_name(event).lower(), event.code
     timestamp = now.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     for name, value in _ordered(event, timestamp):
         is_left_out = name in _SINCH_NEVER or (name == "TIMESTAMP" and event.code == "E102")
         if not is_left_out:
             text = _SINCH_OPERATORS.get(value, "10488") if name == "SPID" else value
-            _add(root, _SINCH_NAMES.get(name, name.lower()), text)
+            yield _SINCH_NAMES.get(name, name.lower()), text
         if name == "FROM":
-            etree.SubElement(root, "from-mask")
+            yield "from-mask", ""
+
+
+def _legacy(events: Sequence[Event], now: datetime, *, has_body: bool) -> bytes:
+    """Write one NOTIFICATION an event: plain ids, six-digit SPID, STATUS as attributes."""
+    root = _element("POSTBACK")
+    for event in events:
+        _add_notification(root, event, now, has_body=has_body)
     return _written(root)
 
 
-def _legacy(event: Event, now: datetime) -> bytes:
-    """Write a NOTIFICATION with BODY: plain ids, six-digit SPID, STATUS as attributes."""
-    root = _element("POSTBACK")
+def _add_notification(root: etree._Element, event: Event, now: datetime, *, has_body: bool) -> None:
     local = now.astimezone(_ZONE)
     created = f"{local:%Y-%m-%d %H:%M:%S.%f}{local:%z}"[:-2]
     number = event.fields.get("HISTORYID", "521495")
     note = etree.SubElement(root, "NOTIFICATION", {"id": number, "created": created})
     _add(note, "ORIGIN", event.origin)
     _add(note, _code_name(event), event.code)
-    body = etree.SubElement(note, "BODY")
+    body = etree.SubElement(note, "BODY") if has_body else note
     # The first word of a message comes without offset, in the gateway's local time.
     timestamp = f"{local:%Y-%m-%d %H:%M:%S}" if event.code == "N101" else created
     for name, value in _ordered(event, timestamp):
@@ -105,7 +136,6 @@ def _legacy(event: Event, now: datetime) -> bytes:
             _add_legacy_status(body, event, value)
         elif name not in _LEGACY_NEVER or event.origin not in ("MMS_MT", "SMS_MT"):
             _add(body, name, value[:-1] if name == "SPID" else value)
-    return _written(root)
 
 
 def _add_legacy_status(body: etree._Element, event: Event, phrase: str) -> None:

@@ -1,14 +1,15 @@
 """The gateway itself: judges calls, numbers messages, caches handsets, has postbacks posted.
 
-All state is in memory; a restart begins clean.
+All state is in memory and bounded; a restart begins clean.
 """
 
+import asyncio
 import itertools
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from urllib.parse import urlencode
@@ -16,38 +17,74 @@ from urllib.parse import urlencode
 from tracker.protocol.request import PassRequest
 from tracker.protocol.response import GatewayResponse, response_xml
 
-from .behaviour import Behaviour, is_error_code
+from .account import Account
+from .behaviour import Behaviour, Dialect, is_error_code
 from .checks import Accepted, Refused, judge
-from .delivery import Discovery, Step, plan
-from .dialects import postback_xml
+from .delivery import Discovery, Step, event_by_hand, plan
+from .dialects import content_type, postback_body
 from .message import Event, Message
 from .numbers import first_history_number, first_tracking_number, pick
-from .options import SandboxOptions
+from .options import Delays, SandboxOptions
 from .postman import Letter, Postman
 from .records import Call, Posted
+from .reports import Reports, is_report_action
+from .rules import Rulebook
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the caller gets: XML, or a fault in its place; `follow_up` sends the postbacks off."""
+    """What the caller gets: XML, or a fault in its place; `follow_up` sends the postbacks off.
+
+    Where postbacks come ahead of the answer, `first` sends them and then calls what it is given.
+    """
 
     xml: bytes
     fault: str = "normal"
+    wait_seconds: float = 0.0
+    drip_seconds: float = 0.0
     follow_up: Callable[[], None] | None = None
+    first: Callable[[Callable[[], None]], None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """One readable call on its way through the gateway."""
+
+    request: PassRequest
+    behaviour: Behaviour
+    demanded: str
+    rule: str | None
+    attempt: int
+    wait_seconds: float
+
+    @property
+    def number(self) -> str:
+        return self.request.to or ""
 
 
 class Gateway:
     """One account at the gateway."""
 
-    def __init__(self, options: SandboxOptions, now: datetime) -> None:
+    def __init__(
+        self, options: SandboxOptions, loop: asyncio.AbstractEventLoop, now: datetime
+    ) -> None:
         self.options = options
-        self.postman = Postman(options)
-        self.is_stopping = threading.Event()
+        self.postman = Postman(options, loop)
+        self.account = Account(
+            options.states,
+            calls_per_second=options.calls_per_second,
+            rate_code=options.rate_code,
+            allowance=options.allowance,
+        )
+        self.rulebook = Rulebook(options.rules, options.seed)
+        self.reports = Reports(options)
         self._lock = threading.Lock()
         self._calls: deque[Call] = deque(maxlen=options.kept_calls)
         self._posted: deque[Posted] = deque(maxlen=options.kept_postbacks)
         self._demands: Counter[str] = Counter()  # answers on demand given, by number
         self._handsets = dict(options.known_handsets)
+        self._call_numbers = itertools.count(1)
+        self._posted_numbers = itertools.count(1)
         self._tracking_numbers = itertools.count(first_tracking_number(now))
         # A link takes a second number of the history: that of its SMS.
         self._history_numbers = itertools.count(first_history_number(now), 2)
@@ -70,22 +107,93 @@ class Gateway:
         with self._lock:
             return dict(self._handsets)
 
-    def close(self) -> None:
-        """End what is waiting, and post nothing more."""
-        self.is_stopping.set()
-        self.postman.close()
+    def forget_handsets(self) -> int:
+        """Clear the handset cache; return how many numbers it had."""
+        with self._lock:
+            count = len(self._handsets)
+            self._handsets.clear()
+        return count
+
+    # Calls.
 
     def answer(self, request: PassRequest | Refused) -> Answer:
-        """Judge one call and say what the caller gets."""
-        self.is_stopping.wait(self.options.answer_delay_seconds)
+        """Judge one call and say what the caller gets; this never waits."""
+        usual = self._usual_wait()
         if isinstance(request, Refused):
-            return self._refuse(None, request)
-        behaviour = self.options.behaviour_for(request.to or "")
-        demanded = self._demanded(request.to or "", behaviour)
-        judged = judge(request, self.options, demanded)
+            return self._refuse(None, request, usual)
+        if is_report_action(request.action):
+            return Answer(xml=self.reports.answer(request, self.account), wait_seconds=usual)
+        case = self._case(request, usual)
+        judged = judge(request, self.options, case.demanded)
         if isinstance(judged, Refused):
-            return self._refuse(request, judged, behaviour)
-        return self._accept(request, judged, behaviour, demanded)
+            if case.behaviour.error_info and judged.code == case.demanded:
+                judged = replace(judged, info=case.behaviour.error_info)
+            return self._refuse(case, judged, case.wait_seconds)
+        return self._accept(case, judged)
+
+    def post_by_hand(
+        self, call: Call, code: str, dialect: Dialect, *, phrase: str | None, is_form: bool
+    ) -> Posted:
+        """Post any code about a message, now.
+
+        Raises:
+            ValueError: the call made no message.
+        """
+        if call.message is None:
+            raise ValueError("the call was refused, so there is no message")
+        behaviour = replace(
+            call.message.behaviour, dialect=dialect, form_encoded=is_form, together=False
+        )
+        # The ids stay those of the answer, whatever the dialect.
+        event = event_by_hand(call.message, code, phrase)
+        letter = self._letter(replace(call.message, behaviour=behaviour), [event], by_hand=True)
+        self.postman.post([(0.0, letter)])
+        return letter.record
+
+    def post_again(self, posted: Posted) -> Posted:
+        """Post the very bytes of a postback once more."""
+        return self.post_body(posted.body, posted.content_type, like=posted)
+
+    def post_body(self, body: bytes, label: str, *, like: Posted | None = None) -> Posted:
+        """Post any bytes under any content type."""
+        record = Posted(
+            id=next(self._posted_numbers),
+            code=like.code if like else "",
+            number=like.number if like else "",
+            tracking_id=like.tracking_id if like else "",
+            content_type=label,
+            by_hand=True,
+            body=body,
+        )
+        with self._lock:
+            self._posted.append(record)
+        letter = Letter(record=record, write=lambda _now: body, content_type=label)
+        self.postman.post([(0.0, letter)])
+        return record
+
+    def _usual_wait(self) -> float:
+        span = self.options.answer_span
+        drawn = span.drawn(self.options.seed, "answer", time.monotonic_ns()) if span.high else 0.0
+        return self.options.answer_delay_seconds + drawn
+
+    def _case(self, request: PassRequest, usual_wait: float) -> _Case:
+        number = request.to or ""
+        rule, call = self.rulebook.choose(number, request.mms_id)
+        if rule:
+            behaviour = rule.behaviour
+            demanded = behaviour.answer if behaviour.answer != "normal" else self.options.answer
+        else:
+            behaviour = self.options.behaviour_for(number)
+            demanded = self._demanded(number, behaviour)
+        own = behaviour.answer_delay.drawn(self.options.seed, "delay", number, call.attempt)
+        return _Case(
+            request=request,
+            behaviour=behaviour,
+            demanded=self.account.code(time.monotonic()) or demanded,
+            rule=rule.name if rule else None,
+            attempt=call.attempt,
+            wait_seconds=usual_wait + own,
+        )
 
     def _demanded(self, number: str, behaviour: Behaviour) -> str:
         if behaviour.answer == "normal":
@@ -96,103 +204,143 @@ class Gateway:
         is_over = behaviour.answer_times is not None and given > behaviour.answer_times
         return self.options.answer if is_over else behaviour.answer
 
-    def _refuse(
-        self, request: PassRequest | None, judged: Refused, behaviour: Behaviour | None = None
-    ) -> Answer:
-        number = request.to if request else None
-        self._note(request, None, judged.code)
+    def _refuse(self, case: _Case | None, judged: Refused, wait: float) -> Answer:
+        request = case.request if case else None
+        self._note(Call(
+            id=next(self._call_numbers),
+            number=request.to if request else None,
+            mms_id=request.mms_id if request else None,
+            tracking_id=None,
+            error_code=judged.code,
+            received_at=datetime.now(UTC),
+            request=request,
+            answer=judged.code,
+            rule=case.rule if case else None,
+        ))  # fmt: skip
         response = GatewayResponse(
-            status="Failure", error_code=judged.code, to=number, error_info=judged.info
+            status="Failure",
+            error_code=judged.code,
+            to=request.to if request else None,
+            error_info=judged.info,
         )
-        return Answer(_written(response, behaviour))
+        return Answer(xml=_written(response, case), wait_seconds=wait)
 
-    def _accept(
-        self, request: PassRequest, judged: Accepted, behaviour: Behaviour, demanded: str
-    ) -> Answer:
-        message = self._message(request, judged, behaviour)
-        self._note(request, message.tracking_id, None)
+    def _accept(self, case: _Case, judged: Accepted) -> Answer:
+        message = self._message(case, judged)
+        steps = self._plan(case, message)
+        fault = "normal" if is_error_code(case.demanded) else case.demanded
+        self._note(Call(
+            id=next(self._call_numbers),
+            number=message.to,
+            mms_id=message.mms_id,
+            tracking_id=message.tracking_id,
+            error_code=None,
+            received_at=datetime.now(UTC),
+            request=case.request,
+            answer=fault,
+            rule=case.rule,
+            message=message,
+            steps=steps,
+        ))  # fmt: skip
         response = GatewayResponse(
             status="Success",
             mms_id=message.mms_id,
-            tracking_id=None if demanded == "no_tracking_id" else message.tracking_id,
+            tracking_id=None if fault == "no_tracking_id" else message.tracking_id,
             to=message.to,
             from_=message.sender,
         )
-        fault = "normal" if is_error_code(demanded) else demanded
-        follow_up = self._follow_up(request, message, behaviour)
-        return Answer(_written(response, behaviour), fault, follow_up)
+        letters = self._letters(message, steps)
+        is_first = case.behaviour.postback_before_answer
+        return Answer(
+            xml=_written(response, case),
+            fault=fault,
+            wait_seconds=case.wait_seconds,
+            drip_seconds=case.behaviour.drip_seconds,
+            first=partial(self.postman.post_first, letters) if is_first else None,
+            follow_up=None if is_first else partial(self.postman.post, letters),
+        )
 
-    def _message(self, request: PassRequest, judged: Accepted, behaviour: Behaviour) -> Message:
+    def _message(self, case: _Case, judged: Accepted) -> Message:
         with self._lock:
             tracking_number = next(self._tracking_numbers)
             history_number = next(self._history_numbers)
             handset = self._handsets.get(judged.to)
+        behaviour = case.behaviour
         return Message(
             to=judged.to,
             mms_id=judged.mms_id,
             sender=judged.sender,
             tracking_number=tracking_number,
             history_number=history_number,
-            spid=pick(judged.to, self.options.spids),
-            handset=handset or pick(judged.to, self.options.handsets),
+            spid=behaviour.spid or pick(judged.to, self.options.spids),
+            handset=behaviour.handset or handset or pick(judged.to, self.options.handsets),
             aggregator_id="-".join(
                 f"{(tracking_number * k) % 100000:05}" for k in (1, 3, 7, 11, 13)
             ),
-            custom_pass_id=request.pass_data.get("CUSTOMPASSID"),
+            custom_pass_id=case.request.pass_data.get("CUSTOMPASSID"),
             behaviour=behaviour,
+            has_plain_ids=behaviour.is_legacy,
         )
 
-    def _follow_up(
-        self, request: PassRequest, message: Message, behaviour: Behaviour
-    ) -> Callable[[], None] | None:
-        steps = plan(
+    # Postbacks.
+
+    def _plan(self, case: _Case, message: Message) -> tuple[Step, ...]:
+        with self._lock:
+            knows_handset = message.to in self._handsets
+        return plan(
             message,
-            discovery_of(request),
-            self.options.delays,
-            knows_handset=message.to in self.handsets,
+            discovery_of(case.request),
+            self._delays(case),
+            knows_handset=knows_handset,
             gives_receipts=message.spid not in self.options.silent_spids,
         )
-        letters = [(step.at, self._letter(message, step)) for step in steps]
-        if not behaviour.postback_before_answer:
-            return partial(self.postman.post, letters)
-        self.postman.post([(0.0, letter) for _, letter in letters])
-        deadline = time.monotonic() + self.options.receiver_seconds
-        for _, letter in letters:
-            letter.tried.wait(max(0.0, deadline - time.monotonic()))
-        return None
 
-    def _letter(self, message: Message, step: Step) -> Letter:
-        record = Posted(code=step.event.code, number=message.to, tracking_id=message.tracking_id)
+    def _delays(self, case: _Case) -> Delays:
+        own = {"sending": case.behaviour.n101_delay, "receipt": case.behaviour.receipt_delay}
+        spans = {**self.options.delay_spans, **{name: span for name, span in own.items() if span}}
+        if not spans:
+            return self.options.delays
+        drawn = {
+            name: span.drawn(self.options.seed, name, case.number, case.attempt)
+            for name, span in spans.items()
+        }
+        return replace(self.options.delays, **drawn)
+
+    def _letters(self, message: Message, steps: Sequence[Step]) -> list[tuple[float, Letter]]:
+        due = [step for step in steps if not step.is_dropped]
+        if message.behaviour.together and due:
+            return [(due[-1].at, self._letter(message, [step.event for step in due]))]
+        return [(step.at, self._letter(message, [step.event])) for step in due]
+
+    def _letter(self, message: Message, events: list[Event], *, by_hand: bool = False) -> Letter:
+        behaviour = message.behaviour
+        label = content_type(behaviour.dialect, is_form=behaviour.form_encoded)
+        record = Posted(
+            id=next(self._posted_numbers),
+            code="+".join(event.code for event in events),
+            number=message.to,
+            tracking_id=message.tracking_id,
+            content_type=label,
+            by_hand=by_hand,
+        )
         with self._lock:
             self._posted.append(record)
-        is_form = message.behaviour.form_encoded
         return Letter(
             record=record,
-            write=partial(self._write, message, step.event),
-            content_type=(
-                "application/x-www-form-urlencoded" if is_form else "text/xml; charset=utf-8"
-            ),
-            copies=2 if message.behaviour.duplicate else 1,
+            write=partial(self._write, message, events),
+            content_type=label,
+            copies=2 if behaviour.duplicate and not by_hand else 1,
         )
 
-    def _write(self, message: Message, event: Event, now: datetime) -> bytes:
-        if event.names_handset:
-            with self._lock:
-                self._handsets[message.to] = event.names_handset
-        body = postback_xml(event, message.behaviour.dialect, now)
+    def _write(self, message: Message, events: list[Event], now: datetime) -> bytes:
+        for event in events:
+            if event.names_handset:
+                with self._lock:
+                    self._handsets[message.to] = event.names_handset
+        body = postback_body(events, message.behaviour.dialect, now)
         return urlencode({"xml": body}).encode("ascii") if message.behaviour.form_encoded else body
 
-    def _note(
-        self, request: PassRequest | None, tracking_id: str | None, error_code: str | None
-    ) -> None:
-        call = Call(
-            number=request.to if request else None,
-            mms_id=request.mms_id if request else None,
-            tracking_id=tracking_id,
-            error_code=error_code,
-            received_at=datetime.now(UTC),
-            request=request,
-        )
+    def _note(self, call: Call) -> None:
         with self._lock:
             self._calls.append(call)
 
@@ -211,6 +359,6 @@ def discovery_of(request: PassRequest) -> Discovery:
     )
 
 
-def _written(response: GatewayResponse, behaviour: Behaviour | None) -> bytes:
-    is_sinch = behaviour is not None and behaviour.dialect == "sinch"
+def _written(response: GatewayResponse, case: _Case | None) -> bytes:
+    is_sinch = case is not None and case.behaviour.dialect in ("sinch", "json")
     return response_xml(response, dialect="sinch" if is_sinch else "skycore")

@@ -21,10 +21,11 @@ class Message:
     aggregator_id: str
     custom_pass_id: str | None
     behaviour: Behaviour
+    has_plain_ids: bool = False  # as the legacy edition; they stay when another dialect follows
 
     @property
     def tracking_id(self) -> str:
-        """The TRACKINGID of its answer and postbacks; the legacy edition does not encode it."""
+        """The TRACKINGID of its answer and postbacks."""
         return self._id(f"MMS_{self.tracking_number}")
 
     @property
@@ -33,7 +34,7 @@ class Message:
         return self._id(f"SMS_{self.tracking_number}")
 
     def _id(self, plain: str) -> str:
-        return plain if self.behaviour.dialect == "legacy" else encoded_id(plain)
+        return plain if self.has_plain_ids else encoded_id(plain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

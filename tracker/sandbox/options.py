@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from . import fixture
 from .behaviour import Behaviour, check_answer
+from .chance import NONE, Span
+from .rules import Rule
 from .template import Template
 
 __all__ = ["Behaviour", "Delays", "SandboxOptions", "Template"]
 
 _USUAL = Behaviour()
+KEPT_AT_MOST: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +45,17 @@ class SandboxOptions:
 
     behaviours: Mapping[str, Behaviour] = field(default_factory=lambda: fixture.BEHAVIOURS)
     answer: str = "normal"  # to every call: a fault or an error code, see Behaviour
+    title: str | None = None  # of the scenario
+    rules: tuple[Rule, ...] = ()  # ahead of `behaviours`
+    seed: int = 0  # of all chance
+
+    states: frozenset[str] = frozenset()  # of the account, at the start
+    calls_per_second: float | None = None
+    rate_code: str = "E106"  # what a faster one gets; E113
+    allowance: int | None = None  # calls until E120
+
     answer_delay_seconds: float = 0.0
+    answer_span: Span = NONE  # beyond it, each call its own
     slow_seconds: float = 60.0  # how late the answer "slow" comes
 
     known_handsets: Mapping[str, str] = field(default_factory=dict)  # the cache at the start
@@ -51,11 +65,15 @@ class SandboxOptions:
 
     postback_url: str | None = None
     delays: Delays = Delays()
+    delay_spans: Mapping[str, Span] = field(default_factory=dict)  # in place of `delays`, by name
     retry_seconds: float = 300.0
     retries: int = 5
     time_factor: float = 1.0  # multiplies delays and retry_seconds
     receiver_seconds: float = 10.0  # real ones, for connecting and answering
     workers: int = 8
+
+    report_days: float = 31.0  # a longer period is E509
+    report_seconds: float = 10.0  # real ones, between two statistics calls; sooner is E510
 
     kept_calls: int = 1000
     kept_postbacks: int = 5000

@@ -1,39 +1,22 @@
 """Serving the sandbox over HTTP: until told to stop, or for the length of a test."""
 
-import logging
+import asyncio
 import signal
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Final
+from datetime import UTC, datetime
 
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+import uvloop
 
-from .app import PATHS, create_sandbox
+from .app import create_pages
+from .calls import PATHS
 from .gateway import Gateway
 from .options import SandboxOptions
 from .records import Call, Posted
-
-_LOG: Final = logging.getLogger(__name__)
-_POLL_SECONDS: Final = 0.05
-
-
-class _Handler(WSGIRequestHandler):
-    """Logs without the query, which holds the key of a GET call, and answers without delay."""
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # head and body are two writes
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        path = getattr(self, "path", "").partition("?")[0]
-        if path == "/healthz":
-            return
-        _LOG.info("Call answered", extra={"path": path, "status": str(code), "size": size})
-
-    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's name
-        _LOG.log(logging.getLevelNamesMapping().get(type.upper(), logging.INFO), message, *args)
+from .serving import BACKLOG, Server
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,30 +64,40 @@ def serve(host: str, port: int, options: SandboxOptions) -> None:
 @contextmanager
 def running(options: SandboxOptions, *, port: int = 0) -> Iterator[RunningSandbox]:
     """Serve on the loopback interface, on a free port unless one is named, while the block runs."""
-    with _serving("127.0.0.1", port, options) as (server, gateway):
-        yield RunningSandbox(f"http://127.0.0.1:{server.port}", gateway)
+    with _serving("127.0.0.1", port, options) as (bound_port, gateway):
+        yield RunningSandbox(f"http://127.0.0.1:{bound_port}", gateway)
 
 
 @contextmanager
-def _serving(
-    host: str, port: int, options: SandboxOptions
-) -> Iterator[tuple[BaseWSGIServer, Gateway]]:
-    app = create_sandbox(options)
-    gateway: Gateway = app.extensions["gateway"]
+def _serving(host: str, port: int, options: SandboxOptions) -> Iterator[tuple[int, Gateway]]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Bound here, since werkzeug ends the process when it cannot bind.
-    with socket.create_server((host, port), family=family, backlog=128) as bound:
-        server = make_server(
-            host, port, app, threaded=True, request_handler=_Handler, fd=bound.fileno()
-        )
-    thread = threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True)
+    with (
+        socket.create_server((host, port), family=family, backlog=BACKLOG) as bound,
+        _looping() as loop,
+    ):
+        gateway = Gateway(options, loop, datetime.now(UTC))
+        address = f"[{host}]" if ":" in host else host
+        gateway.reports.base_url = f"http://{address}:{bound.getsockname()[1]}"
+        server = Server(loop, create_pages(gateway), gateway)
+        asyncio.run_coroutine_threadsafe(server.listen(bound), loop).result()
+        try:
+            yield bound.getsockname()[1], gateway
+        finally:
+            asyncio.run_coroutine_threadsafe(server.close(), loop).result()
+
+
+@contextmanager
+def _looping() -> Iterator[asyncio.AbstractEventLoop]:
+    """Run an event loop in a thread while the block runs."""
+    loop = uvloop.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="sandbox", daemon=True)
     thread.start()
     try:
-        yield server, gateway
+        yield loop
     finally:
-        gateway.close()
-        server.shutdown()
+        loop.call_soon_threadsafe(loop.stop)
         thread.join()
+        loop.close()
 
 
 @contextmanager
