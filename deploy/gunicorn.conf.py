@@ -47,8 +47,9 @@ timeout = 30
 graceful_timeout = 20
 keepalive = 5
 
-# Heads beyond these are nobody's. The worker limits bodies, and the application has its own limits.
-limit_request_line = 4094
+# Heads beyond these are nobody's; a drop-in call by GET may name all its fields in the first line.
+# The worker limits bodies, and the application has its own limits.
+limit_request_line = 8190
 limit_request_fields = 64
 limit_request_field_size = 8190
 

@@ -11,7 +11,7 @@ Source: PROTOCOL 2.1, 3 and 4.8.
 import socket
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -23,7 +23,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from tracker.domain.message import PassMessage
 from tracker.protocol.codes import ErrorClass, error_class
-from tracker.protocol.request import CustomText, PassRequest, to_xml
+from tracker.protocol.request import CustomText, PassRequest, passed_on, to_xml
 from tracker.protocol.response import GatewayResponse, ResponseFormatError, parse_response
 from tracker.protocol.tracking import MAX_KEY, tracking_key
 from tracker.protocol.xml import decode
@@ -39,6 +39,7 @@ class Accepted:
     tracking_id: str
     sender_used: str | None
     answer: str
+    raw: bytes = field(default=b"", repr=False, compare=False)  # the body, not yet decoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Refused:
     info: str | None
     error_class: ErrorClass
     answer: str
+    raw: bytes = field(default=b"", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,10 @@ class Gateway:
         """Ask for one pass to be sent, once: nothing is retried here, not even by the library."""
         request = to_request(message, self._api_key)
         return self.post(to_xml(request))
+
+    def pass_on(self, request: PassRequest, original: str | None) -> Answer:
+        """Ask for what another client asks for, under our key; see `passed_on`."""
+        return self.post(passed_on(replace(request, api_key=self._api_key), original))
 
     def post(self, document: bytes) -> Answer:
         """Post one document in the form field `xml` and read the answer."""
@@ -149,7 +155,8 @@ def _read(response: requests.Response, deadline: float) -> Answer:
             return Unknown("the answer was larger than any real one", _text(body, response))
         if time.monotonic() > deadline:
             return Unknown("the answer took too long", _text(body, response))
-    return interpret(response.status_code, _text(body, response))
+    answer = interpret(response.status_code, _text(body, response))
+    return replace(answer, raw=body) if isinstance(answer, Accepted | Refused) else answer
 
 
 def interpret(http_status: int, answer: str) -> Answer:

@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 _TOKEN_IN_PATH: Final = re.compile(r"(/postbacks/)[^\s/?\"']+")
+_KEY_IN_QUERY: Final = re.compile(r"(/gateway/[^\s?\"']*\?)[^\s\"']+")
 _SHARED: Final = (
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
@@ -45,8 +46,9 @@ def configure(level: int = logging.INFO) -> None:
 
 
 def _hide_tokens(record: logging.LogRecord) -> bool:
-    """Take the token out of addresses that a library names; it is the only lock there is."""
+    """Take tokens out of addresses that a library names: of the receiver, and of GET calls."""
     text = record.getMessage()
-    if "/postbacks/" in text:
-        record.msg, record.args = _TOKEN_IN_PATH.sub(r"\1***", text), ()
+    if "/postbacks/" in text or "/gateway/" in text:
+        hidden = _KEY_IN_QUERY.sub(r"\1***", _TOKEN_IN_PATH.sub(r"\1***", text))
+        record.msg, record.args = hidden, ()
     return True

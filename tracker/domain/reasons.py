@@ -1,11 +1,13 @@
 """One plain sentence that explains a status to a person."""
 
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from tracker.protocol.codes import error_meaning
 
 from .status import Status
+
+OUR_REFUSAL: Final = "Not sent: "  # begins an ERRORINFO of our own, where no gateway was asked
 
 
 class Explained(Protocol):
@@ -36,6 +38,8 @@ def status_reason(message: Explained) -> str:
     match message.status:
         case Status.QUEUED:
             return _queued(message)
+        case Status.REFUSED if (message.error_info or "").startswith(OUR_REFUSAL):
+            return f"{message.error_info} (the answer was {message.error_code})."
         case Status.REFUSED:
             return f"The gateway refused it: {_error(message)}"
         case Status.DELIVERED:

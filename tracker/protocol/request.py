@@ -8,8 +8,9 @@ Errors:
 Source: PROTOCOL 2.2 and 2.3.
 """
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from lxml import etree
@@ -30,6 +31,8 @@ _TEXT_ELEMENTS: Final = {
     "DDMTIMEOUT": "ddm_timeout",
     "CUSTOMSUBJECT": "custom_subject",
 }
+_NESTED_ELEMENTS: Final = frozenset({"CUSTOMTEXT", "DATA", "PASSDATA"})
+_OF_PROTOCOL: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 
 class RequestFormatError(ValueError):
@@ -83,6 +86,35 @@ def to_xml(request: PassRequest) -> bytes:
     Raises:
         UnencodableError: a value or name does not fit into XML.
     """
+    return _written(_element(request))
+
+
+def passed_on(request: PassRequest, original: str | None) -> bytes:
+    """Write a call that somebody else made, with all that this module does not know of it.
+
+    Unknown elements of the document `original` go along as they stand there. A GET call has none;
+    of its unknown parameters those go along whose names look like the protocol's own.
+
+    Raises:
+        UnencodableError: a value or name does not fit into XML.
+    """
+    if original is not None:
+        root = _element(replace(request, others={}))
+        for child in parse_xml(original):
+            if _upper_name(child) not in _TEXT_ELEMENTS.keys() | _NESTED_ELEMENTS:
+                child.tail = None
+                root.append(child)
+        return _written(root)
+    others = {name: text for name, text in request.others.items() if _OF_PROTOCOL.fullmatch(name)}
+    fields = {n: text for n, text in request.pass_data.items() if _OF_PROTOCOL.fullmatch(n)}
+    return _written(_element(replace(request, others=others, pass_data=fields)))
+
+
+def _written(root: etree._Element) -> bytes:
+    return etree.tostring(root, encoding="UTF-8", xml_declaration=True, pretty_print=True)
+
+
+def _element(request: PassRequest) -> etree._Element:
     root = etree.Element("REQUEST")
     for name, field_name, value in plain_texts(request):
         _add(root, name, value, field_name)
@@ -93,7 +125,7 @@ def to_xml(request: PassRequest) -> bytes:
     if request.data:
         _add_all(etree.SubElement(root, "DATA"), request.data, "data")
     _add_all(etree.SubElement(root, "PASSDATA"), request.pass_data, "pass_data")
-    return etree.tostring(root, encoding="UTF-8", xml_declaration=True, pretty_print=True)
+    return root
 
 
 def from_xml(text: str) -> PassRequest:
@@ -110,9 +142,9 @@ def from_xml(text: str) -> PassRequest:
         raise RequestFormatError(str(error)) from error
     if _upper_name(root) != "REQUEST":
         raise RequestFormatError("the root element is not REQUEST")
-    nested = {"CUSTOMTEXT", "DATA", "PASSDATA"}
+    plain = [child for child in root if _upper_name(child) not in _NESTED_ELEMENTS]
     return request_of(
-        _texts((_upper_name(child), child) for child in root if _upper_name(child) not in nested),
+        _texts((_upper_name(child), child) for child in plain),
         custom_text=tuple(_custom_texts(root)),
         data=_texts((_local_name(child), child) for child in _children_of(root, "DATA")),
         pass_data=_texts((_upper_name(child), child) for child in _children_of(root, "PASSDATA")),

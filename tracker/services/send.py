@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from tracker.domain.failures import reconnect_delay, retry_delay
 from tracker.domain.message import Discovery, PassMessage, SlideText
+from tracker.domain.reasons import OUR_REFUSAL
 from tracker.domain.status import Status
 from tracker.gateway import Accepted, Answer, Gateway, NotSent, Refused, Unknown
 from tracker.protocol.codes import ErrorClass
@@ -28,6 +29,7 @@ from tracker.store.outbox import CallReport, Claim
 from . import receive
 
 Clock = Callable[[], datetime]
+NOT_REACHED: Final = f"{OUR_REFUSAL}the gateway could not be reached"
 RECORD_PAUSES_SECONDS: Final = (0.2, 0.5, 1, 2, 4, 8, 8, 8)
 
 
@@ -56,13 +58,24 @@ def begin(sessions: Sessions, claimed: Claim, now: datetime) -> PassMessage | No
 
 
 def record(
-    sessions: Sessions, claimed: Claim, answer: Answer, *, zone: ZoneInfo, now: datetime
+    sessions: Sessions,
+    claimed: Claim,
+    answer: Answer,
+    *,
+    zone: ZoneInfo,
+    now: datetime,
+    is_final: bool = False,
 ) -> Sent:
-    """Commit what the gateway answered, and match the postbacks that came before the answer."""
+    """Commit what the gateway answered, and match the postbacks that came before the answer.
+
+    A final answer has been told to somebody who waited for it: no second call is made.
+    """
     with sessions.begin() as session:
         message = messages.by_id(session, claimed.message_id)
         attempts = message.attempts if message else 1
         values = _values(answer, attempts, now)
+        if is_final and values["status"] is Status.QUEUED:
+            values = _final_values(answer, now)
         if isinstance(answer, Accepted):
             ingest.lock(session, [tracking_key(answer.tracking_id)])
         is_ours = outbox.finish(session, claimed, now, _report(answer), values)
@@ -89,19 +102,25 @@ def call(
     if message is None:
         return Sent(claimed.public_id, None, None)
     answer = gateway.send(message)
-    return _record_patiently(sessions, claimed, answer, zone=zone, clock=clock)
+    return record_patiently(sessions, claimed, answer, zone=zone, clock=clock)
 
 
-def _record_patiently(
-    sessions: Sessions, claimed: Claim, answer: Answer, *, zone: ZoneInfo, clock: Clock
+def record_patiently(
+    sessions: Sessions,
+    claimed: Claim,
+    answer: Answer,
+    *,
+    zone: ZoneInfo,
+    clock: Clock,
+    is_final: bool = False,
 ) -> Sent:
     """Record an answer, through an outage that ends soon: nobody will give it a second time."""
     for pause in RECORD_PAUSES_SECONDS:
         try:
-            return record(sessions, claimed, answer, zone=zone, now=clock())
+            return record(sessions, claimed, answer, zone=zone, now=clock(), is_final=is_final)
         except OperationalError:
             time.sleep(pause)
-    return record(sessions, claimed, answer, zone=zone, now=clock())
+    return record(sessions, claimed, answer, zone=zone, now=clock(), is_final=is_final)
 
 
 def _load(session: Session, message_id: int) -> PassMessage:
@@ -152,6 +171,18 @@ def _refused_values(answer: Refused, attempts: int, now: datetime) -> dict[str, 
     if delay is None:
         return {**said, "status": Status.REFUSED, "finished_at": now}
     return {**said, "status": Status.QUEUED, "due_at": now + delay}
+
+
+def _final_values(answer: Answer, now: datetime) -> dict[str, Any]:
+    code, info = "E503", NOT_REACHED
+    if isinstance(answer, Refused):
+        code, info = answer.code, answer.info or ""
+    return {
+        "status": Status.REFUSED,
+        "error_code": code[:16] or None,
+        "error_info": info[:1000] or None,
+        "finished_at": now,
+    }
 
 
 def _report(answer: Answer) -> CallReport:

@@ -39,8 +39,9 @@ _ANSWERS = {
 
 def of_message(session: Session, message: MessageRow) -> list[TimelineEntry]:
     """Return the timeline of a message, oldest first."""
-    entries = [_queued(message)]
-    for attempt in messages.attempts(session, message.id):
+    calls = messages.attempts(session, message.id)
+    entries = [_queued(message, calls)]
+    for attempt in calls:
         entries += _attempt(attempt)
     told = postbacks.of_message(session, message.id)
     bodies = postbacks.bodies(session, {row.body_id for row in told})
@@ -55,7 +56,13 @@ def _ours(at: datetime, what: str, detail: str) -> TimelineEntry:
     return TimelineEntry(at=at, what=what, detail=detail, source="ours")
 
 
-def _queued(message: MessageRow) -> TimelineEntry:
+def _queued(message: MessageRow, calls: list[AttemptRow]) -> TimelineEntry:
+    if calls and calls[0].started_at == message.created_at:  # no sender is as quick as that
+        waits = "A client of the gateway's own protocol asked for it, and waits for the answer."
+        return _ours(message.created_at, "Received", waits)
+    if message.status is Status.REFUSED and not calls:
+        refused = f"Refused at once, without a call: {message.error_info}."
+        return _ours(message.created_at, "Received", refused)
     detail = "Checked and written down; a sender takes it from here."
     if message.send_at and message.send_at > message.created_at:
         detail = f"Checked and written down, to be sent at {message.send_at:%Y-%m-%d %H:%M} UTC."

@@ -6,9 +6,21 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from tracker import logs
 from tracker.config import Settings, kept_secret
+from tracker.services.dropin import DropIn, gateway_of
 from tracker.store import db
 
-from . import api, context, health, journal, pages, postback_address, postbacks, problems, watch
+from . import (
+    api,
+    context,
+    dropin,
+    health,
+    journal,
+    pages,
+    postback_address,
+    postbacks,
+    problems,
+    watch,
+)
 from .receiver import RECEIVER, Receiver
 
 
@@ -20,12 +32,14 @@ def create_app(settings: Settings) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions[context.SETTINGS] = settings
     app.extensions[context.SESSIONS] = db.connect(settings.database_url)
+    app.extensions[dropin.DROP_IN] = _drop_in(settings, app.extensions[context.SESSIONS])
     app.extensions[RECEIVER] = Receiver(settings, postback_tokens(settings))
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     app.register_blueprint(postbacks.bp)
     app.register_blueprint(api.bp)
+    app.register_blueprint(dropin.bp)
     app.register_blueprint(health.bp)
     pages.register(app)
     app.register_blueprint(journal.bp)
@@ -43,9 +57,16 @@ def from_environ() -> Flask:
 
 def _error(error: HTTPException) -> Response:
     """Answer an error in the language of whoever asked: programs here, people there."""
-    if request.path.startswith(("/api/", "/postbacks/")):
+    if request.path.startswith(("/api/", "/postbacks/", "/gateway/")):
         return problems.from_http_error(error)
     return pages.error_page(error)
+
+
+def _drop_in(settings: Settings, sessions: db.Sessions) -> DropIn:
+    gateway = gateway_of(
+        settings.gateway_url, settings.gateway_api_key, settings.gateway_timeout_seconds
+    )
+    return DropIn(sessions, gateway, zone=settings.gateway_zone, clock=context.now)
 
 
 def postback_tokens(settings: Settings) -> tuple[str, ...]:

@@ -9,9 +9,7 @@ from typing import Final
 
 from flask import Blueprint, Response, request
 
-from tracker.protocol.transport import MAX_BODY_BYTES
-
-from . import context
+from . import bodies, context
 from .receiver import RECEIVER, Answer, Receiver
 
 ANSWER_SECONDS: Final = 8.0  # the committer answers within 3, the disk may take its time
@@ -33,12 +31,10 @@ def receive_postback(token: str) -> Response:
     if refused := receiver.refusal(token, source):
         return _response(refused)
     try:
-        body = _body()
-    except Exception:  # noqa: BLE001  # every server has its own for a broken chunk
-        return _response(receiver.broken_off(source))
-    if body is None:
+        body = bodies.whole()
+    except bodies.TooLargeError:
         return _response(receiver.too_large(source))
-    if len(body) < (request.content_length or 0):
+    except bodies.BrokenOffError:
         return _response(receiver.broken_off(source))
     answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
     receiver.take(body, request.headers.get("Content-Type"), source, answers.put)
@@ -60,22 +56,6 @@ def _source() -> str:
     before = request.environ.get("werkzeug.proxy_fix.orig", request.environ)
     peer = before.get("REMOTE_ADDR") or ""
     return the_receiver().source(peer, request.headers.get("X-Forwarded-For"))
-
-
-def _body() -> bytes | None:
-    """Return the bytes as they came, before anything looks at their type; None when too many."""
-    length = request.content_length
-    if length is not None and length > MAX_BODY_BYTES:
-        return None
-    is_chunked = request.environ.get("wsgi.input_terminated")
-    if length is None and not is_chunked:
-        return b""
-    stream = request.environ["wsgi.input"]
-    wanted = MAX_BODY_BYTES + 1 if length is None else length
-    body = b""
-    while len(body) < wanted and (chunk := stream.read(wanted - len(body))):
-        body += chunk
-    return None if len(body) > MAX_BODY_BYTES else body
 
 
 def _response(answer: Answer) -> Response:

@@ -28,6 +28,7 @@ from gunicorn.errors import ConfigError
 from gunicorn.workers.base import Worker as BaseWorker
 
 from .connection import Connection
+from .dropin import DROP_IN
 from .reading import Limits
 from .receiver import RECEIVER, Receiver
 from .serving import Server
@@ -61,7 +62,10 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn is not typed
     def run(self) -> None:
         """Serve until told to stop, and then until all is answered."""
         sys.setswitchinterval(SWITCH_SECONDS)
-        receiver: Receiver | None = getattr(self.wsgi, "extensions", {}).get(RECEIVER)
+        extensions = getattr(self.wsgi, "extensions", {})
+        receiver: Receiver | None = extensions.get(RECEIVER)
+        if DROP_IN in extensions:
+            extensions[DROP_IN].limit(self.cfg.threads // 2)
         loop = uvloop.new_event_loop()
         if receiver is not None:
             receiver.start()

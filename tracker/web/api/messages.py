@@ -110,6 +110,10 @@ def _manage(action: Callable[[], Any]) -> Any:  # noqa: ANN401  # whatever the a
         raise _no_message() from None
     except manage.NotPossibleError as error:
         raise ApiError(HTTPStatus.CONFLICT, str(error)) from error
+    except InvalidMessageError as error:
+        # A client of the drop-in may send what our own checks would not let through.
+        detail = "It cannot be sent again from here: it has fields that we cannot check."
+        raise ApiError(HTTPStatus.CONFLICT, detail, error.problems) from error
 
 
 def _message_or_404(row: MessageRow | None) -> MessageRow:

@@ -1,0 +1,200 @@
+"""The drop-in: a client of the gateway calls us instead, and every message is tracked.
+
+The message and the call that begins are committed first; then the gateway is asked, in a thread of
+its own, so that whoever waits never waits longer than a lease lasts; then its answer is recorded
+and handed on word for word. The client has been told, so nothing is ever asked again.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from threading import BoundedSemaphore, Event, Thread
+from typing import Final
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+from tracker.domain.reasons import OUR_REFUSAL
+from tracker.gateway import Accepted, Answer, Gateway, NotSent, Refused, Unknown
+from tracker.protocol.request import PassRequest
+from tracker.store import accounts as account_rows
+from tracker.store import dropin as rows
+from tracker.store import suppressions
+from tracker.store.db import Sessions
+from tracker.store.outbox import Claim
+from tracker.store.rows import SuppressionRow
+
+from . import accounts, send
+from .dropin_checks import Call, CallRefusedError, check_fields, check_form
+
+CALLS_AT_ONCE: Final = 8  # half of the threads that the web part has by default
+CALL_SECONDS: Final = 50.0  # with those for recording less than a lease
+RECORD_SECONDS: Final = 5.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A call under way: the answer, once it is there, and whether it is recorded."""
+
+    answer: Answer | None = None
+    is_answered: Event = field(default_factory=Event)
+    is_recorded: Event = field(default_factory=Event)
+
+
+class DropIn:
+    """The drop-in of one process; safe to share between threads."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        gateway: Gateway | None,
+        *,
+        zone: ZoneInfo,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._sessions = sessions
+        self._gateway = gateway
+        self._zone = zone
+        self._clock = clock
+        self._room = BoundedSemaphore(CALLS_AT_ONCE)
+
+    def limit(self, calls_at_once: int) -> None:
+        """Make no more calls at once than this: a slow gateway may not take every thread."""
+        self._room = BoundedSemaphore(max(1, calls_at_once))
+
+    def answer(self, call: Call) -> bytes:
+        """Pass a call on and return the gateway's answer, byte for byte.
+
+        Raises:
+            CallRefusedError: it was refused here, or what became of it is unknown.
+        """
+        key = check_form(call.request)
+        self._check_key(key, call.request.to)
+        check_fields(call.request)
+        if self._gateway is None:
+            raise _unavailable(call, "this service has no gateway to send by; ask who runs it")
+        public_id = uuid4()
+        return self._sent(self._gateway, _with_pass_id(call, public_id), public_id)
+
+    def _check_key(self, key: str, to: str | None) -> None:
+        token = accounts.use_token(self._sessions, key, self._clock())
+        if token is None:
+            raise CallRefusedError("E104", to=to)
+        with self._sessions() as session:
+            if "send" not in account_rows.token_scopes(session, token.id):
+                raise CallRefusedError("E105", "This API token may not send", to)
+
+    def _sent(self, gateway: Gateway, call: Call, public_id: UUID) -> bytes:
+        room = self._room
+        if not room.acquire(blocking=False):
+            log.warning("drop-in call turned away: too many at once")
+            raise _unavailable(call, "too many calls are under way; ask again in some seconds")
+        asked = _Asked()
+        try:
+            claimed = self._begin(call.request, public_id)
+            arguments = (gateway, call, claimed, asked, room)
+            Thread(target=self._ask, args=arguments, name="drop-in", daemon=True).start()
+        except BaseException:
+            room.release()
+            raise
+        return _told(asked, call, public_id)
+
+    def _begin(self, request: PassRequest, public_id: UUID) -> Claim:
+        """Commit the message and its call, or why there is none."""
+        now = self._clock()
+        with self._sessions.begin() as session:
+            found = suppressions.find(session, request.to or "")
+            if found is None:
+                return rows.begin(session, request, public_id, now)
+            refusal = CallRefusedError("E114", _suppressed(found, public_id), request.to)
+            rows.refuse(session, request, public_id, refusal.code, refusal.info, now)
+        raise refusal
+
+    def _ask(
+        self,
+        gateway: Gateway,
+        call: Call,
+        claimed: Claim,
+        asked: _Asked,
+        room: BoundedSemaphore,
+    ) -> None:
+        try:
+            asked.answer = _answer(gateway, call)
+            asked.is_answered.set()
+            sent = send.record_patiently(
+                self._sessions,
+                claimed,
+                asked.answer,
+                zone=self._zone,
+                clock=self._clock,
+                is_final=True,
+            )
+            extra = {
+                "public_id": str(sent.public_id), "outcome": sent.outcome, "status": sent.status
+            }  # fmt: skip
+            log.info("drop-in call made", extra=extra)
+        except Exception:
+            # The lease settles it: unknown, though the client has its answer.
+            log.exception("call not recorded", extra={"public_id": str(claimed.public_id)})
+        finally:
+            asked.is_recorded.set()
+            room.release()
+
+
+def gateway_of(url: str | None, api_key: str | None, timeout_seconds: float) -> Gateway | None:
+    """Return the gateway to pass calls on to; None when the settings name none."""
+    return Gateway(url, api_key, timeout_seconds) if url and api_key else None
+
+
+def _with_pass_id(call: Call, public_id: UUID) -> Call:
+    """Give the pass an id of ours where it has none: the only field that postbacks echo."""
+    pass_data = {"CUSTOMPASSID": public_id.hex, **call.request.pass_data}
+    return replace(call, request=replace(call.request, pass_data=pass_data))
+
+
+def _answer(gateway: Gateway, call: Call) -> Answer:
+    try:
+        return gateway.pass_on(call.request, call.original)
+    except Exception as error:  # nobody can say how far it came
+        log.exception("call failed")
+        return Unknown(f"the call failed here: {type(error).__name__}")
+
+
+def _told(asked: _Asked, call: Call, public_id: UUID) -> bytes:
+    """Return what the gateway says once it is recorded, or soon after all the same."""
+    asked.is_answered.wait(CALL_SECONDS)
+    if asked.is_answered.is_set():
+        asked.is_recorded.wait(RECORD_SECONDS)
+    match asked.answer:
+        case Accepted(raw=raw) | Refused(raw=raw):
+            return raw
+        case NotSent():
+            raise CallRefusedError("E503", f"{send.NOT_REACHED}, message {public_id}", _to(call))
+        case Unknown(why=why):
+            raise _unknown(why, call, public_id)
+    raise _unknown("no answer in time", call, public_id)
+
+
+def _unknown(why: str, call: Call, public_id: UUID) -> CallRefusedError:
+    info = (
+        f"The outcome is unknown: {why}. The gateway may have taken it;"
+        f" look at message {public_id} before you send it again"
+    )
+    return CallRefusedError("E503", info, _to(call))
+
+
+def _unavailable(call: Call, why: str) -> CallRefusedError:
+    return CallRefusedError("E503", f"{OUR_REFUSAL}{why}", _to(call))
+
+
+def _suppressed(found: SuppressionRow, public_id: UUID) -> str:
+    return (
+        f"{OUR_REFUSAL}the number is suppressed here since {found.since:%Y-%m-%d}"
+        f" ({found.reason}), message {public_id}"
+    )
+
+
+def _to(call: Call) -> str | None:
+    return call.request.to
