@@ -20,7 +20,7 @@ from tracker.domain.message import PassMessage
 from tracker.domain.status import Status
 
 from . import ingest
-from .models import IS_IN_OUTBOX, IdempotencyKey, Message, MessageContent, SendAttempt
+from .models import IS_IN_OUTBOX, Message, MessageContent, SendAttempt
 
 LEASE: Final = timedelta(seconds=60)
 VANISHED: Final = {"error_code": None, "error_info": "the sender stopped during the call"}
@@ -64,29 +64,6 @@ def add(session: Session, message: PassMessage, public_id: UUID, now: datetime) 
         )
     )
     return row.id
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What was queued under an idempotency key, and the digest of the request."""
-
-    digest: bytes
-    public_id: UUID
-
-
-def add_key(session: Session, token_id: int, key: str, digest: bytes, message_id: int) -> None:
-    """Remember under which key a token queued a message; a second one violates the table's key."""
-    session.add(IdempotencyKey(token_id=token_id, key=key, digest=digest, message_id=message_id))
-
-
-def by_key(session: Session, token_id: int, key: str) -> Known | None:
-    """Return what a token has queued under a key."""
-    found = session.execute(
-        select(IdempotencyKey.digest, Message.public_id)
-        .join(Message, Message.id == IdempotencyKey.message_id)
-        .where(IdempotencyKey.token_id == token_id, IdempotencyKey.key == key)
-    ).first()
-    return Known(*found) if found else None
 
 
 def claim(session: Session, limit: int, now: datetime) -> list[Claim]:

@@ -8,7 +8,18 @@ from tracker import logs
 from tracker.config import Settings, kept_secret
 from tracker.store import db
 
-from . import api, context, health, journal, pages, postback_address, postbacks, problems, watch
+from . import (
+    api,
+    context,
+    health,
+    journal,
+    pages,
+    postback_address,
+    postbacks,
+    problems,
+    settle,
+    watch,
+)
 from .receiver import RECEIVER, Receiver
 
 
@@ -29,6 +40,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(health.bp)
     pages.register(app)
     app.register_blueprint(journal.bp)
+    app.register_blueprint(settle.bp)
     app.register_blueprint(watch.bp)
     app.register_blueprint(postback_address.bp)
     app.register_error_handler(HTTPException, _error)
