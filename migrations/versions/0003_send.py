@@ -75,6 +75,7 @@ def upgrade() -> None:
     with op.batch_alter_table("messages") as messages:
         messages.add_column(sa.Column("batch_id", BIG_ID, nullable=True))
         messages.add_column(sa.Column("batch_row", sa.Integer(), nullable=True))
+        messages.add_column(sa.Column("settled_as", sa.String(length=16), nullable=True))
         messages.create_foreign_key(
             op.f("fk_messages_batch_id_batches"), "batches", ["batch_id"], ["id"]
         )
@@ -124,7 +125,7 @@ def upgrade() -> None:
         sa.Column("token_id", BIG_ID, nullable=False),
         sa.Column("reference", sa.String(length=128), nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
-        sa.Column("message_id", BIG_ID, nullable=False),
+        sa.Column("message_id", BIG_ID, nullable=True),
         sa.ForeignKeyConstraint(
             ["token_id"], ["api_tokens.id"], name=op.f("fk_reference_keys_token_id_api_tokens")
         ),
@@ -132,11 +133,30 @@ def upgrade() -> None:
             ["message_id"],
             ["messages.id"],
             name=op.f("fk_reference_keys_message_id_messages"),
-            ondelete="CASCADE",
+            ondelete="SET NULL",
         ),
         sa.PrimaryKeyConstraint("token_id", "reference", name=op.f("pk_reference_keys")),
     )
     op.create_index("ix_reference_keys_message_id", "reference_keys", ["message_id"])
+    _let_keys_outlive_their_messages("SET NULL", is_nullable=True)
+    op.create_table(
+        "settlements",
+        sa.Column("id", BIG_ID, nullable=False),
+        sa.Column("message_id", BIG_ID, nullable=False),
+        sa.Column("at", TIME, nullable=False),
+        sa.Column("actor", sa.String(length=80), nullable=False),
+        sa.Column("outcome", sa.String(length=16), nullable=False),
+        sa.Column("reason", sa.String(length=1000), nullable=False),
+        sa.Column("postback_id", BIG_ID, nullable=True),
+        sa.ForeignKeyConstraint(
+            ["message_id"],
+            ["messages.id"],
+            name=op.f("fk_settlements_message_id_messages"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_settlements")),
+    )
+    op.create_index("ix_settlements_message_id", "settlements", ["message_id"])
     op.add_column(
         "api_tokens",
         sa.Column("scopes", sa.String(length=64), nullable=False, server_default="send,read,admin"),
@@ -148,6 +168,9 @@ def downgrade() -> None:
     with op.batch_alter_table("api_tokens") as tokens:
         tokens.drop_column("rate_per_minute")
         tokens.drop_column("scopes")
+    op.drop_table("settlements")
+    op.execute("DELETE FROM idempotency_keys WHERE message_id IS NULL")
+    _let_keys_outlive_their_messages("CASCADE", is_nullable=False)
     op.drop_table("reference_keys")
     with op.batch_alter_table("handsets") as handsets:
         handsets.drop_column("used_at")
@@ -158,8 +181,17 @@ def downgrade() -> None:
     op.drop_index("uq_messages_batch_row", "messages")
     with op.batch_alter_table("messages") as messages:
         messages.drop_constraint(op.f("fk_messages_batch_id_batches"), type_="foreignkey")
+        messages.drop_column("settled_as")
         messages.drop_column("batch_row")
         messages.drop_column("batch_id")
     op.drop_table("batch_errors")
     op.drop_table("batch_chunks")
     op.drop_table("batches")
+
+
+def _let_keys_outlive_their_messages(ondelete: str, *, is_nullable: bool) -> None:
+    name = op.f("fk_idempotency_keys_message_id_messages")
+    with op.batch_alter_table("idempotency_keys") as keys:
+        keys.drop_constraint(name, type_="foreignkey")
+        keys.alter_column("message_id", existing_type=BIG_ID, nullable=is_nullable)
+        keys.create_foreign_key(name, "messages", ["message_id"], ["id"], ondelete=ondelete)

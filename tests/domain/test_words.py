@@ -23,6 +23,9 @@ class Facts:
     status_details: str | None = None
     error_code: str | None = None
     error_info: str | None = None
+    tracking_id: str | None = None
+    resent_as: str | None = None
+    settled_as: str | None = None
 
 
 def test_a_delivery_by_sms_is_one_of_a_link() -> None:
@@ -53,6 +56,15 @@ def test_every_status_has_a_label_and_one_sentence(status: Status) -> None:
         (Facts(Status.QUEUED, attempts=1), "18:00:00 UTC; the gateway could not be reached"),
         (Facts(Status.QUEUED, send_at=datetime(2026, 11, 27, tzinfo=UTC)), "to be sent at 2026"),
         (Facts(Status.QUEUED, attempts=1, error_code="E503"), "E503"),
+        (Facts(Status.UNKNOWN, error_info="no answer in time"), "was sent: no answer in time; it"),
+        (Facts(Status.UNKNOWN), "take a postback that fits as its answer, mark it as sent or"),
+        (Facts(Status.UNKNOWN, resent_as="x"), "it was sent again as a new message."),
+        (Facts(Status.SENT, settled_as="sent"), "before its tracking id is known"),
+        (Facts(Status.SENT, settled_as="sent", tracking_id="MMS_1"), "no receipt has come yet"),
+        (
+            Facts(Status.REFUSED, settled_as="not_sent", error_info="Marked as not sent by X: y."),
+            "Marked as not sent by X: y; it can be sent again.",
+        ),
     ],
 )
 def test_the_sentence_names_what_is_known(facts: Facts, said: str) -> None:

@@ -15,7 +15,7 @@ from tracker.config import DEFAULT_ZONE
 from tracker.domain.fold import Outcome
 from tracker.domain.status import Status
 from tracker.gateway import Unknown
-from tracker.services import receive, rejudge, replay, send, shelf
+from tracker.services import matching, receive, rejudge, replay, send, shelf
 from tracker.services.replay import Replayed, ReplayFilter, Tally
 from tracker.services.shelf import Waiting
 from tracker.store import db, postbacks
@@ -466,7 +466,7 @@ def test_one_row_that_cannot_be_stored_keeps_no_other_from_it(
     unmatched_then_known(sessions, now)
     with sessions() as session:
         spoilt = postbacks.last_id(session) - 1
-    write_down = receive.write_down
+    write_down = matching.write_down
 
     def fail(session: Any, postback_id: int, *rest: Any) -> None:
         if postback_id == spoilt:

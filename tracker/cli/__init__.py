@@ -18,6 +18,7 @@ from . import (
     rebuild,
     replay,
     serve,
+    settle,
     spool,
 )
 from .common import RefusedError, database_reason
@@ -37,6 +38,7 @@ for command in (
     database.db,
     messages.send,
     messages.show,
+    settle.settle,
     postbacks.postback,
     replay.replay,
     rebuild.rebuild,

@@ -9,7 +9,8 @@ import click
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from tracker.config import Settings, sqlite_path
+from tracker.config import Settings, SettleUnknown, sqlite_path
+from tracker.services import answers
 from tracker.store import db, schema
 from tracker.store.db import Sessions
 
@@ -42,6 +43,8 @@ def opened(settings: Settings) -> Sessions:
     sessions = db.connect(settings.database_url)
     if wrong := wrong_schema(sessions):
         raise RefusedError(f"the database is at {wrong}")
+    if settings.settle_unknown is SettleUnknown.TAKE:
+        answers.let_take(sessions, settings.gateway_zone)
     return sessions
 
 

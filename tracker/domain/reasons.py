@@ -5,6 +5,7 @@ from typing import Final, Protocol
 
 from tracker.protocol.codes import error_meaning
 
+from .settling import Settled
 from .status import Status
 
 OUR_REFUSAL: Final = "Not sent: "  # begins an ERRORINFO of our own, where no gateway was asked
@@ -31,32 +32,28 @@ class Explained(Protocol):
     def error_code(self) -> str | None: ...  # noqa: D102
     @property
     def error_info(self) -> str | None: ...  # noqa: D102
+    @property
+    def tracking_id(self) -> str | None: ...  # noqa: D102
+    @property
+    def resent_as(self) -> object: ...  # noqa: D102
+    @property
+    def settled_as(self) -> str | None: ...  # noqa: D102
 
 
 def status_reason(message: Explained) -> str:
     """Return why a message is where it is, in one sentence."""
-    match message.status:
-        case Status.QUEUED:
-            return _queued(message)
-        case Status.REFUSED if (message.error_info or "").startswith(OUR_REFUSAL):
-            return f"{message.error_info} (the answer was {message.error_code})."
-        case Status.REFUSED:
-            return f"The gateway refused it: {_error(message)}"
-        case Status.DELIVERED:
-            return _delivered(message)
-        case Status.EXPIRED | Status.REJECTED | Status.UNSUPPORTED | Status.FAILED:
-            return f"{_FAILED[message.status]}{_details(message)}."
-        case status:
-            return _PLAIN[status]
+    if message.settled_as in (Settled.SENT, Settled.NOT_SENT) and message.status in _BY_WORD:
+        return _BY_WORD[message.status](message)
+    if message.status in _TOLD:
+        return _TOLD[message.status](message)
+    if message.status in _FAILED:
+        return f"{_FAILED[message.status]}{_details(message)}."
+    return _PLAIN[message.status]
 
 
 _PLAIN = {
     Status.SENDING: "It is being handed to the gateway right now.",
     Status.CANCELLED: "It was cancelled before it was sent.",
-    Status.UNKNOWN: (
-        "The gateway's answer was lost, so it may or may not have been sent; it is never sent again"
-        " by itself."
-    ),
     Status.ACCEPTED: "The gateway took it and has queued it; no word since.",
     Status.SENT: (
         "The gateway is sending it; no receipt has come yet, and not every carrier gives one."
@@ -84,6 +81,36 @@ def _queued(message: Explained) -> str:
     return "It waits for its turn to be sent."
 
 
+def _unknown(message: Explained) -> str:
+    why = (message.error_info or "its answer was lost").strip().rstrip(".")
+    what = f"Nobody knows whether it was sent: {why}"
+    if message.resent_as:
+        return f"{what}; it was sent again as a new message."
+    return (
+        f"{what}; it is never sent again by itself, so take a postback that fits as its answer,"
+        " mark it as sent or as not sent, or send it again."
+    )
+
+
+def _sent_by_word(message: Explained) -> str:
+    if message.tracking_id:
+        return (
+            "A person marked it as sent; no receipt has come yet, and not every carrier gives one."
+        )
+    return "A person marked it as sent; no receipt can find it before its tracking id is known."
+
+
+def _not_sent_by_word(message: Explained) -> str:
+    said = (message.error_info or "A person marked it as not sent").rstrip(".")
+    return f"{said}; it can be sent again."
+
+
+def _refused(message: Explained) -> str:
+    if (message.error_info or "").startswith(OUR_REFUSAL):
+        return f"{message.error_info} (the answer was {message.error_code})."
+    return f"The gateway refused it: {_error(message)}"
+
+
 def _delivered(message: Explained) -> str:
     if message.sent_as == "SMS":
         return "A text message with a link to the pass reached the phone."
@@ -102,3 +129,12 @@ def _error(message: Explained) -> str:
 
 def _details(message: Explained) -> str:
     return f": {message.status_details.rstrip('.')}" if message.status_details else ""
+
+
+_TOLD: Final = {
+    Status.QUEUED: _queued,
+    Status.UNKNOWN: _unknown,
+    Status.REFUSED: _refused,
+    Status.DELIVERED: _delivered,
+}
+_BY_WORD: Final = {Status.SENT: _sent_by_word, Status.REFUSED: _not_sent_by_word}

@@ -10,6 +10,7 @@ from tracker.domain.reasons import status_reason
 from tracker.store import messages
 from tracker.store.rows import ContentRow, MessageRow, PostbackRow
 
+from .answers import Offer
 from .timeline import TimelineEntry
 
 Json = dict[str, Any]
@@ -85,6 +86,18 @@ def timeline_entry(entry: TimelineEntry) -> Json:
         "repeats": entry.repeats,
         "postback_id": entry.postback_id,
         "occurred_at": iso(entry.occurred_at),
+    }
+
+
+def candidate(offer: Offer) -> Json:
+    """Return a postback that may be the answer to a message as a JSON object."""
+    return {
+        "postback_id": offer.postback_id,
+        "tracking_id": offer.tracking_id,
+        "code": offer.code,
+        "received_at": iso(offer.received_at),
+        "mms_id": offer.mms_id,
+        "why": offer.why,
     }
 
 

@@ -31,7 +31,7 @@ def cancel(sessions: Sessions, public_id: UUID, actor: str, now: datetime) -> No
         NotPossibleError: it is not queued any more.
     """
     with sessions.begin() as session:
-        message = _message(session, public_id)
+        message = the_message(session, public_id)
         if not messages.cancel(session, public_id, now):
             word = LABELS[message.status].lower()
             raise NotPossibleError(f"Only a queued message can be cancelled; this one is {word}.")
@@ -48,19 +48,29 @@ def resend(sessions: Sessions, public_id: UUID, actor: str, now: datetime) -> UU
             not send a third pass.
     """
     with sessions.begin() as session:
-        message = _message(session, public_id)
-        if message.status in (Status.QUEUED, Status.SENDING):
-            raise NotPossibleError("It is still to be sent; sending it again would send it twice.")
-        new_id = submit.again(session, _request(session, message), now)
-        if not messages.mark_resent(session, public_id, new_id, now):
-            raise NotPossibleError(f"It was sent again already, as {message.resent_as}.")
-        accounts.audit(
-            session, actor, "message.resend", subject=str(public_id), detail=str(new_id), now=now
-        )
+        return queue_again(session, public_id, actor, now)
+
+
+def queue_again(session: Session, public_id: UUID, actor: str, now: datetime) -> UUID:
+    """Do what `resend` does, in the caller's transaction."""
+    message = the_message(session, public_id)
+    if message.status in (Status.QUEUED, Status.SENDING):
+        raise NotPossibleError("It is still to be sent; sending it again would send it twice.")
+    new_id = submit.again(session, _request(session, message), now)
+    if not messages.mark_resent(session, public_id, new_id, now):
+        raise NotPossibleError(f"It was sent again already, as {message.resent_as}.")
+    accounts.audit(
+        session, actor, "message.resend", subject=str(public_id), detail=str(new_id), now=now
+    )
     return new_id
 
 
-def _message(session: Session, public_id: UUID) -> MessageRow:
+def the_message(session: Session, public_id: UUID) -> MessageRow:
+    """Return a message.
+
+    Raises:
+        NoSuchMessageError: no message has this id.
+    """
     message = messages.by_public_id(session, public_id)
     if message is None:
         raise NoSuchMessageError(str(public_id))

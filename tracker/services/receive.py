@@ -7,7 +7,7 @@ postback at all is refused, by `arrivals.read`.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -25,17 +25,15 @@ from tracker.store import ingest as store
 from tracker.store.db import Sessions
 from tracker.store.ingest import Changes, Known
 
-from . import at_once, effects
-from .arrivals import Arrival, Event, read, read_again, unread
+from . import answers, at_once, effects
+from .arrivals import Arrival, Event, read, unread
 from .judging import Judgement, is_odd, judge, keep_body, keys_of, links, names_of, row_of
+from .matching import match_waiting
 
 MAX_BATCH: Final = 256
 
 
 MAX_EVENTS: Final = 2500  # of one transaction; PostgreSQL has 6400 locks for all of them together
-
-
-BODIES_AT_ONCE: Final = 100  # of at most 1 MiB each
 
 
 RETRIES: Final = 3  # of a batch that lost against another one
@@ -153,36 +151,6 @@ def again_if_lost(do: Callable[[], T]) -> T:
     return do()
 
 
-def match_waiting(session: Session, key: str, *, zone: ZoneInfo, now: datetime) -> None:
-    """Apply the postbacks that came before their tracking id was known, in order of arrival.
-
-    The caller has stored the key in this transaction and holds its lock.
-    """
-    waiting = postbacks.waiting_for(session, key)
-    if not waiting:
-        return
-    known = store.known(session, [], [key])
-    changes = Changes()
-    matched = []
-    for first in range(0, len(waiting), BODIES_AT_ONCE):
-        some = waiting[first : first + BODIES_AT_ONCE]
-        bodies = postbacks.bodies(session, {row.body_id for row in some})
-        for row in some:
-            try:
-                notification = read_again(bodies[row.body_id], row.position, zone)
-            except ValueError as error:
-                # The answer of a send is being stored: nothing on the shelf may stand in its way.
-                judgement = Judgement(Outcome.QUARANTINED, str(error))
-            else:
-                judgement = judge(session, notification, known, row.received_at, changes)
-                matched += [notification] if judgement.message_id is not None else []
-            write_down(session, row.id, judgement)
-    store.write(session, changes, now)
-    for link in links(matched):
-        store.lock(session, [link])
-        match_waiting(session, link, zone=zone, now=now)
-
-
 def _each_alone(
     sessions: Sessions, arrivals: Sequence[Arrival], zone: ZoneInfo, now: datetime
 ) -> Iterator[Result]:
@@ -251,10 +219,12 @@ def _ingest_once(
     ]
     recorded: dict[tuple[int, int], Recorded] = {}
     with sessions.begin() as session:
+        answers.lock(session, [i.event.notification for i in incoming])
         store.lock(session, {name for i in incoming for name in names_of(i.event)})
         for one_by_one, run in groupby(incoming, key=lambda i: is_odd(i.event)):
             for some in ([one] for one in run) if one_by_one else [list(run)]:
                 recorded |= take_together(session, some, now)
+                recorded |= _taken(session, some, recorded, now)
                 for key in links(i.event.notification for i in some):
                     match_waiting(session, key, zone=zone, now=now)
         effects.follow(
@@ -264,6 +234,25 @@ def _ingest_once(
         [recorded[number, event.position] for event in arrival.events]
         for number, arrival in enumerate(arrivals)
     ]
+
+
+def _taken(
+    session: Session,
+    incoming: Sequence[Incoming],
+    recorded: Mapping[tuple[int, int], Recorded],
+    now: datetime,
+) -> dict[tuple[int, int], Recorded]:
+    """Take what was just shelved as the lost answers it may be, and say what became of it."""
+    shelved = [i for i in incoming if recorded[i.place].outcome is Outcome.UNMATCHED]
+    if not answers.take_those_of(session, [i.event.notification for i in shelved], now):
+        return {}
+    ids = {recorded[i.place].postback_id: i.place for i in shelved}
+    return {
+        ids[row.id]: Recorded(
+            row.id, is_repeat=False, outcome=Outcome(row.outcome), reason=row.outcome_reason
+        )
+        for row in postbacks.by_ids(session, list(ids))
+    }
 
 
 def take_together(
@@ -317,8 +306,3 @@ def _take(
     keep_body(changes, arrival)
     fresh[event.fingerprint] = row_of(arrival, event, judgement)
     return Recorded(0, is_repeat=False, outcome=judgement.outcome, reason=judgement.reason)
-
-
-def write_down(session: Session, postback_id: int, judgement: Judgement) -> None:
-    """Keep what became of a postback that waited."""
-    postbacks.judge(session, postback_id, judgement.outcome, judgement.reason, judgement.message_id)

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 
 from tracker.domain.fold import Delivery, Outcome, agrees, doubt, fold
+from tracker.domain.settling import Settled
 from tracker.domain.status import Status
 from tracker.gateway import Accepted, interpret
 from tracker.protocol.notification import Notification
@@ -114,13 +115,15 @@ def refolded(session: Session, stored: Sequence[Stored], zone: ZoneInfo) -> list
 
 
 def _as_answered(stored: Stored, answer: str | None) -> Delivery:
-    """Return a message as the gateway's answer left it.
+    """Return a message as the gateway's answer left it, or the person who said that it was sent.
 
     Without an answer that can be read, as when a postback stood in for it, the sender is as stored:
     nothing says otherwise, and a postback that names one comes after it.
     """
     taken = interpret(200, answer) if answer else None
     named = taken.sender_used if isinstance(taken, Accepted) else stored.values["sender_used"]
+    if stored.settled_as == Settled.SENT:
+        return Delivery(status=Status.SENT, sender_used=named, sent_at=stored.accepted_at)
     return Delivery(status=Status.ACCEPTED, sender_used=named)
 
 

@@ -20,7 +20,8 @@ from tracker.store.rows import BodyRow, PostbackRow
 from . import effects
 from .arrivals import Arrival, Event, read_spooled
 from .judging import Judgement, is_odd, judge, keys_of, links, names_of, row_of
-from .receive import Incoming, match_waiting, take_together, write_down
+from .matching import match_waiting, write_down
+from .receive import Incoming, take_together
 
 _SAID: Final = ("code", "kind", "tracking_key", "sms_key", "occurred_at", "fields", "remarks")
 

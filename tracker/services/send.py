@@ -26,7 +26,7 @@ from tracker.store import alerts, ingest, messages, outbox
 from tracker.store.db import Sessions
 from tracker.store.outbox import CallReport, Claim
 
-from . import receive
+from . import answers, matching
 
 Clock = Callable[[], datetime]
 NOT_REACHED: Final = f"{OUR_REFUSAL}the gateway could not be reached"
@@ -45,7 +45,7 @@ class Sent:
 def claim(sessions: Sessions, limit: int, now: datetime) -> list[Claim]:
     """Take up to `limit` due messages for this sender, after settling what others left behind."""
     with sessions.begin() as session:
-        outbox.expire_leases(session, now)
+        answers.take_for(session, outbox.expire_leases(session, now), now)
         return outbox.claim(session, limit, now)
 
 
@@ -85,7 +85,8 @@ def record(
         if is_ours and message:
             ingest.mark_hours(session, {message.created_at})
         if is_ours and isinstance(answer, Accepted):
-            receive.match_waiting(session, tracking_key(answer.tracking_id), zone=zone, now=now)
+            matching.match_waiting(session, tracking_key(answer.tracking_id), zone=zone, now=now)
+        answers.after_call(session, claimed.message_id, answer, is_ours=is_ours, zone=zone, now=now)
     return Sent(claimed.public_id, _report(answer).outcome, values["status"] if is_ours else None)
 
 
@@ -159,7 +160,11 @@ def _values(answer: Answer, attempts: int, now: datetime) -> dict[str, Any]:
         case NotSent():
             return {"status": Status.QUEUED, "due_at": now + reconnect_delay(attempts)}
         case Unknown():
-            return {"status": Status.UNKNOWN}
+            return {
+                "status": Status.UNKNOWN,
+                "error_code": None,
+                "error_info": answer.why[:1000],
+            }
 
 
 def _refused_values(answer: Refused, attempts: int, now: datetime) -> dict[str, Any]:

@@ -1,13 +1,10 @@
 """Queue a message: check it, then commit the intent to send it."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from hashlib import sha256
 from uuid import UUID, uuid4
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tracker.domain.message import Checked, Problem
@@ -17,17 +14,8 @@ from tracker.protocol.request import PassRequest, RequestFormatError, from_xml
 from tracker.store import ingest, outbox
 from tracker.store.db import Sessions
 
-
-@dataclass(frozen=True, slots=True)
-class Repeat:
-    """How a caller marks a request that it may make again: its token and a key of its own."""
-
-    token_id: int
-    key: str
-
-
-class RepeatDiffersError(ValueError):
-    """The same key was used before, for another request."""
+from . import repeats
+from .repeats import Named, Repeat
 
 
 def one(
@@ -40,29 +28,22 @@ def one(
 ) -> tuple[UUID, tuple[Problem, ...]]:
     """Queue one message and return its public id with what is worth a warning.
 
-    A request made before under the same `repeat` queues nothing and returns the first message.
+    A request made before under the same key or reference of a `repeat` queues nothing and returns
+    the first message.
 
     Raises:
         InvalidMessageError: with every field that is wrong; nothing is queued.
-        RepeatDiffersError: the key belongs to another request.
+        RepeatDiffersError: the key or the reference belongs to another request.
     """
     public_id, checked = _checked(request, default_from)
-    digest = sha256(json.dumps(request, sort_keys=True, default=str).encode()).digest()
-    try:
-        with sessions.begin() as session:
-            if repeat and (first := _first(session, repeat, digest)):
-                return first, checked.warnings
-            message_id = outbox.add(session, checked.message, public_id, now)
-            ingest.mark_hours(session, {now})
-            if repeat:
-                outbox.add_key(session, repeat.token_id, repeat.key, digest, message_id)
-    except IntegrityError:
-        # Another request with this key was a moment faster; SQLite cannot come here.
-        with sessions() as session:
-            if repeat and (first := _first(session, repeat, digest)):
-                return first, checked.warnings
-        raise
-    return public_id, checked.warnings
+
+    def queue(session: Session) -> tuple[int, UUID]:
+        message_id = outbox.add(session, checked.message, public_id, now)
+        ingest.mark_hours(session, {now})
+        return message_id, public_id
+
+    named = Named.of(repeat, checked.message.reference, request) if repeat else None
+    return repeats.once(sessions, named, queue), checked.warnings
 
 
 def again(session: Session, request: Mapping[str, object], now: datetime) -> UUID:
@@ -76,15 +57,6 @@ def again(session: Session, request: Mapping[str, object], now: datetime) -> UUI
 def _checked(request: Mapping[str, object], default_from: str | None) -> tuple[UUID, Checked]:
     public_id = uuid4()
     return public_id, _with_pass_id(check(request, default_from=default_from), public_id)
-
-
-def _first(session: Session, repeat: Repeat, digest: bytes) -> UUID | None:
-    found = outbox.by_key(session, repeat.token_id, repeat.key)
-    if found is None:
-        return None
-    if found.digest != digest:
-        raise RepeatDiffersError("this Idempotency-Key was used for another request")
-    return found.public_id
 
 
 def from_document(text: str) -> dict[str, object]:

@@ -6,11 +6,12 @@ from typing import Literal
 
 from sqlalchemy.orm import Session
 
+from tracker.domain.settling import Settled
 from tracker.domain.status import Status
 from tracker.protocol.codes import postback_meaning
 from tracker.protocol.transport import document_of
-from tracker.store import messages, postbacks
-from tracker.store.rows import AttemptRow, BodyRow, MessageRow, PostbackRow
+from tracker.store import messages, postbacks, settling
+from tracker.store.rows import AttemptRow, BodyRow, MessageRow, PostbackRow, SettlementRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,12 @@ _ANSWERS = {
     "unknown": ("Outcome unknown", "The call may or may not have gone through"),
     "not_sent": ("Not reached", "The call never reached the gateway"),
 }
+_SETTLED = {
+    Settled.SENT: "Marked as sent",
+    Settled.NOT_SENT: "Marked as not sent",
+    Settled.TAKEN: "Answer found in a postback",
+    Settled.RESENT: "Sent again knowingly",
+}
 
 
 def of_message(session: Session, message: MessageRow) -> list[TimelineEntry]:
@@ -43,6 +50,7 @@ def of_message(session: Session, message: MessageRow) -> list[TimelineEntry]:
     entries = [_queued(message, calls)]
     for attempt in calls:
         entries += _attempt(attempt)
+    entries += [_settlement(row) for row in settling.of_message(session, message.id)]
     told = postbacks.of_message(session, message.id)
     bodies = postbacks.bodies(session, {row.body_id for row in told})
     entries += [_postback(row, bodies[row.body_id]) for row in told]
@@ -85,6 +93,10 @@ def _attempt(attempt: AttemptRow) -> list[TimelineEntry]:
             )
         )
     return entries
+
+
+def _settlement(row: SettlementRow) -> TimelineEntry:
+    return _ours(row.at, _SETTLED[row.outcome], f"By {row.actor}: {row.reason}")
 
 
 def _postback(row: PostbackRow, kept: BodyRow) -> TimelineEntry:

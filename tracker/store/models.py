@@ -64,6 +64,7 @@ class Message(Base):
     resent_as: Mapped[UUID | None]  # public id of the message that was queued in its place
     batch_id: Mapped[int | None] = mapped_column(BigId, ForeignKey("batches.id"))
     batch_row: Mapped[int | None]  # its row in the file, the header not counted, from 1
+    settled_as: Mapped[str | None] = mapped_column(String(16))  # of `Settled`, without an answer
 
     __table_args__ = (
         Index(None, "created_at", "id"),
@@ -360,8 +361,9 @@ class IdempotencyKey(Base):
     token_id: Mapped[int] = mapped_column(BigId, ForeignKey("api_tokens.id"), primary_key=True)
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     digest: Mapped[bytes]  # SHA-256 of the request
-    message_id: Mapped[int] = mapped_column(
-        BigId, ForeignKey("messages.id", ondelete="CASCADE"), index=True
+    # NULL when the message was erased: a key that went with it would let its request send again.
+    message_id: Mapped[int | None] = mapped_column(
+        BigId, ForeignKey("messages.id", ondelete="SET NULL"), index=True
     )
 
 
@@ -373,9 +375,25 @@ class ReferenceKey(Base):
     token_id: Mapped[int] = mapped_column(BigId, ForeignKey("api_tokens.id"), primary_key=True)
     reference: Mapped[str] = mapped_column(String(128), primary_key=True)
     digest: Mapped[bytes]  # SHA-256 of the request
+    message_id: Mapped[int | None] = mapped_column(  # NULL when the message was erased
+        BigId, ForeignKey("messages.id", ondelete="SET NULL"), index=True
+    )
+
+
+class Settlement(Base):
+    """What was decided about a message whose answer was lost; who decided it, and why."""
+
+    __tablename__ = "settlements"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
     message_id: Mapped[int] = mapped_column(
         BigId, ForeignKey("messages.id", ondelete="CASCADE"), index=True
     )
+    at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(80))
+    outcome: Mapped[str] = mapped_column(String(16))  # of `Settled`
+    reason: Mapped[str] = mapped_column(String(1000))
+    postback_id: Mapped[int | None] = mapped_column(BigId)  # that was taken as the answer
 
 
 class Batch(Base):

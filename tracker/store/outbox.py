@@ -20,9 +20,10 @@ from tracker.domain.message import PassMessage
 from tracker.domain.status import Status
 
 from . import ingest
-from .models import IS_IN_OUTBOX, IdempotencyKey, Message, MessageContent, SendAttempt
+from .models import IS_IN_OUTBOX, Message, MessageContent, SendAttempt
 
 LEASE: Final = timedelta(seconds=60)
+VANISHED: Final = {"error_code": None, "error_info": "the sender stopped during the call"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,29 +64,6 @@ def add(session: Session, message: PassMessage, public_id: UUID, now: datetime) 
         )
     )
     return row.id
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What was queued under an idempotency key, and the digest of the request."""
-
-    digest: bytes
-    public_id: UUID
-
-
-def add_key(session: Session, token_id: int, key: str, digest: bytes, message_id: int) -> None:
-    """Remember under which key a token queued a message; a second one violates the table's key."""
-    session.add(IdempotencyKey(token_id=token_id, key=key, digest=digest, message_id=message_id))
-
-
-def by_key(session: Session, token_id: int, key: str) -> Known | None:
-    """Return what a token has queued under a key."""
-    found = session.execute(
-        select(IdempotencyKey.digest, Message.public_id)
-        .join(Message, Message.id == IdempotencyKey.message_id)
-        .where(IdempotencyKey.token_id == token_id, IdempotencyKey.key == key)
-    ).first()
-    return Known(*found) if found else None
 
 
 def claim(session: Session, limit: int, now: datetime) -> list[Claim]:
@@ -154,28 +132,29 @@ def finish(
     return _settle(session, claim, now, values)
 
 
-def expire_leases(session: Session, now: datetime) -> int:
-    """Settle messages whose sender vanished; returns how many.
+def expire_leases(session: Session, now: datetime) -> list[int]:
+    """Settle messages whose sender vanished; returns the ids of those that are unknown by it.
 
     Before the call began they are queued again, after it they are `unknown`.
     """
     is_late = (IS_IN_OUTBOX, Message.status == Status.SENDING, Message.lease_until <= now)
     called = exists().where(SendAttempt.claim_id == Message.claim_id)
-    moved: list[datetime] = []
+    moved: list[tuple[int, Status, datetime]] = []
     ends = (
-        (called, {"status": Status.UNKNOWN, "due_at": None}),
+        (called, {"status": Status.UNKNOWN, "due_at": None, **VANISHED}),
         (~called, {"status": Status.QUEUED}),
     )
     for condition, values in ends:
-        moved += session.scalars(
+        found = session.execute(
             update(Message)
             .where(*is_late, condition)
             .values(updated_at=now, **values)
-            .returning(Message.created_at)
+            .returning(Message.id, Message.status, Message.created_at)
             .execution_options(synchronize_session=False)
         )
-    ingest.mark_hours(session, moved)
-    return len(moved)
+        moved += [(id_, status, created_at) for id_, status, created_at in found]
+    ingest.mark_hours(session, {created_at for _, _, created_at in moved})
+    return [id_ for id_, status, _ in moved if status is Status.UNKNOWN]
 
 
 def _settle(

@@ -150,7 +150,7 @@ def _untold(session: Session, untold: Untold) -> list[ColumnElement[bool]]:
     if untold.ids:
         conditions.append(bulk.among(session, Postback.id, untold.ids))
     elif untold.wanted.outcome is None:
-        conditions += [Postback.outcome.in_(untold.outcomes), _is_not_applied()]
+        conditions += [Postback.outcome.in_(untold.outcomes), is_not_applied()]
     if untold.through_id is not None:
         conditions.append(Postback.id <= untold.through_id)
     return conditions
@@ -166,7 +166,7 @@ def _conditions(wanted: PostbackFilter) -> list[ColumnElement[bool]]:
     }
     conditions = [column == value for column, value in equal.items() if value is not None]
     if wanted.outcome not in (None, Outcome.APPLIED):
-        conditions.append(_is_not_applied())
+        conditions.append(is_not_applied())
     if wanted.received_from is not None:
         conditions.append(Postback.received_at >= wanted.received_from)
     if wanted.received_to is not None:
@@ -174,7 +174,7 @@ def _conditions(wanted: PostbackFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _is_not_applied() -> ColumnElement[bool]:
+def is_not_applied() -> ColumnElement[bool]:
     """Return the condition of the shelf's index, word for word: a planner takes no other."""
     return Postback.outcome != literal_column("'applied'")
 

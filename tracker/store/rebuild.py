@@ -21,7 +21,7 @@ ROWS_AT_ONCE: Final = 500  # of the journal, while it is read through
 HANDSET: Final = ("handset", "os", "source", "seen_at")
 _COLUMNS: Final = (
     Message.id, Message.public_id, Message.recipient, Message.mms_id, Message.created_at,
-    Message.accepted_at, *(getattr(Message, name) for name in DELIVERY),
+    Message.accepted_at, Message.settled_as, *(getattr(Message, name) for name in DELIVERY),
 )  # fmt: skip
 _ENTRY: Final = (
     Postback.id, Postback.message_id, Message.public_id, Message.recipient, Message.mms_id,
@@ -42,6 +42,7 @@ class Stored:
     mms_id: str
     created_at: datetime
     accepted_at: datetime | None
+    settled_as: str | None
     values: Values
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
+from tracker.domain.settling import Settled
 from tracker.domain.status import Status, label
 
 T = TypeVar("T")
@@ -54,6 +55,7 @@ class MessageRow:
     sent_at: datetime | None
     finished_at: datetime | None
     resent_as: UUID | None
+    settled_as: str | None  # a word of `Settled`, when its answer was lost
 
     @property
     def status_label(self) -> str:
@@ -81,6 +83,17 @@ class AttemptRow:
     outcome: str | None
     detail: str | None
     answer: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettlementRow:
+    """What was decided about a message whose answer was lost; who decided it, and why."""
+
+    at: datetime
+    actor: str
+    outcome: Settled
+    reason: str
+    postback_id: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

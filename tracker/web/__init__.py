@@ -19,6 +19,7 @@ from . import (
     postback_address,
     postbacks,
     problems,
+    settle,
     watch,
 )
 from .receiver import RECEIVER, Receiver
@@ -43,6 +44,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(health.bp)
     pages.register(app)
     app.register_blueprint(journal.bp)
+    app.register_blueprint(settle.bp)
     app.register_blueprint(watch.bp)
     app.register_blueprint(postback_address.bp)
     app.register_error_handler(HTTPException, _error)

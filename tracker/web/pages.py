@@ -1,5 +1,6 @@
 """The dashboard: the list of messages, a message, a postback; and what to say in an error."""
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 from uuid import UUID
@@ -23,7 +24,7 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
 from tracker.domain.message import InvalidMessageError
-from tracker.services import manage, timeline, watch
+from tracker.services import answers, manage, timeline, watch
 from tracker.store import messages, postbacks
 from tracker.store.models import Role
 from tracker.store.rows import BodyRow, MessageRow, PostbackRow
@@ -260,7 +261,8 @@ def _message(session: Session, public_id: UUID) -> MessageRow:
 
 def _view(session: Session, row: MessageRow) -> MessageView:
     carrier = messages.carrier_name(session, row.spid)
-    return message_view(row, timeline.of_message(session, row), carrier, now())
+    view = message_view(row, timeline.of_message(session, row), carrier, now())
+    return replace(view, can_settle=answers.is_open(row), offers=len(answers.offers(session, row)))
 
 
 def _postback(public_id: UUID, postback_id: int) -> tuple[PostbackRow, BodyRow]:

@@ -19,10 +19,10 @@ from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from tracker.config import AllowMode, Settings
+from tracker.config import AllowMode, Settings, SettleUnknown
 from tracker.domain.fold import Outcome
 from tracker.protocol.postback import NotAPostbackError
-from tracker.services import arrivals
+from tracker.services import answers, arrivals
 from tracker.services.committer import Committer, NotKept, Receipt, Spooled
 from tracker.services.postback_tokens import token_hash
 from tracker.services.receive import Recorded
@@ -69,6 +69,8 @@ class Receiver:
     def __init__(self, settings: Settings, tokens: tuple[str, ...]) -> None:
         self._settings = settings
         self._sessions: Sessions = db.connect(settings.database_url, in_a_hurry=True)
+        if settings.settle_unknown is SettleUnknown.TAKE:
+            answers.let_take(self._sessions, settings.gateway_zone)
         kind = FROM_SETTINGS if settings.postback_tokens else FROM_FIRST_START
         self._own = {token_hash(token): kind for token in tokens}
         self._valid = tuple(self._own)

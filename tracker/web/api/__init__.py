@@ -3,6 +3,7 @@
 reading     what every view reads out of a request: JSON, filters, limit, cursor
 messages    send, list, look at, cancel, send again
 postbacks   the journal, the exact bytes, judging anew
+settle      what became of a message whose answer was lost
 """
 
 from http import HTTPStatus
@@ -39,4 +40,4 @@ def authenticate() -> None:
 
 
 # The views put themselves on `bp`.
-from . import messages, postbacks  # noqa: E402, F401
+from . import messages, postbacks, settle  # noqa: E402, F401

@@ -9,8 +9,8 @@ from uuid import UUID
 from flask import g, request, url_for
 
 from tracker.domain.message import InvalidMessageError
-from tracker.services import describe, manage, submit, timeline
-from tracker.services.submit import Repeat, RepeatDiffersError
+from tracker.services import answers, describe, manage, submit, timeline
+from tracker.services.repeats import Repeat, RepeatDiffersError
 from tracker.store import messages
 from tracker.store.messages import BadCursorError, MessageFilter
 from tracker.store.rows import MessageRow
@@ -33,14 +33,14 @@ def create_message() -> tuple[dict[str, Any], int, dict[str, str]]:
             repeat=_repeat(),
         )
     except RepeatDiffersError as error:
-        raise ApiError(HTTPStatus.CONFLICT, f"{str(error).capitalize()}.") from error
+        raise ApiError(HTTPStatus.CONFLICT, f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
     except InvalidMessageError as error:
         detail = f"{len(error.problems)} field(s) are wrong; nothing was queued."
         raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, error.problems) from error
-    answer = _one(public_id)
+    answer = one(public_id)
     if warnings:
         answer["warnings"] = [{"field": w.field, "detail": w.detail} for w in warnings]
-    return answer, HTTPStatus.ACCEPTED, {"Location": _address(public_id)}
+    return answer, HTTPStatus.ACCEPTED, {"Location": address(public_id)}
 
 
 @bp.get("/messages")
@@ -60,46 +60,50 @@ def list_messages() -> dict[str, Any]:
 
 @bp.get("/messages/<message_id>")
 def get_message(message_id: str) -> dict[str, Any]:
-    """Return one message with its timeline."""
+    """Return one message with its timeline, and what may be its answer when that was lost."""
     with context.sessions()() as session:
-        row = _message_or_404(messages.by_public_id(session, _public_id(message_id)))
+        row = _message_or_404(messages.by_public_id(session, public_id_of(message_id)))
         answer = describe.message_object(session, row)
         entries = timeline.of_message(session, row)
-    return {**answer, "timeline": [describe.timeline_entry(entry) for entry in entries]}
+        offers = answers.offers(session, row)
+    answer["timeline"] = [describe.timeline_entry(entry) for entry in entries]
+    if answers.is_open(row):
+        answer["candidates"] = [describe.candidate(offer) for offer in offers]
+    return answer
 
 
 @bp.post("/messages/<message_id>/cancel")
 def cancel_message(message_id: str) -> dict[str, Any]:
     """Take a queued message out of the queue."""
-    public_id = _public_id(message_id)
+    public_id = public_id_of(message_id)
     _manage(partial(manage.cancel, context.sessions(), public_id, g.actor, context.now()))
-    return _one(public_id)
+    return one(public_id)
 
 
 @bp.post("/messages/<message_id>/resend")
 def resend_message(message_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     """Queue the same pass again, as a new message."""
-    old = _public_id(message_id)
+    old = public_id_of(message_id)
     new = _manage(partial(manage.resend, context.sessions(), old, g.actor, context.now()))
-    return _one(new), HTTPStatus.ACCEPTED, {"Location": _address(new)}
+    return one(new), HTTPStatus.ACCEPTED, {"Location": address(new)}
 
 
-def _repeat() -> Repeat | None:
+def _repeat() -> Repeat:
     key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return None
-    if not (1 <= len(key) <= 255 and key.isprintable()):
+    if key is not None and not (1 <= len(key) <= 255 and key.isprintable()):
         raise bad_request("Idempotency-Key", key[:40], "must have 1 to 255 printable characters")
     return Repeat(g.token_id, key)
 
 
-def _one(public_id: UUID) -> dict[str, Any]:
+def one(public_id: UUID) -> dict[str, Any]:
+    """Return a message as JSON, as every view answers that moved it."""
     with context.sessions()() as session:
         row = _message_or_404(messages.by_public_id(session, public_id))
         return describe.message_object(session, row)
 
 
-def _address(public_id: UUID) -> str:
+def address(public_id: UUID) -> str:
+    """Return where a message is looked at."""
     return url_for("api.get_message", message_id=str(public_id))
 
 
@@ -107,7 +111,7 @@ def _manage(action: Callable[[], Any]) -> Any:  # noqa: ANN401  # whatever the a
     try:
         return action()
     except manage.NoSuchMessageError:
-        raise _no_message() from None
+        raise no_message() from None
     except manage.NotPossibleError as error:
         raise ApiError(HTTPStatus.CONFLICT, str(error)) from error
     except InvalidMessageError as error:
@@ -118,19 +122,21 @@ def _manage(action: Callable[[], Any]) -> Any:  # noqa: ANN401  # whatever the a
 
 def _message_or_404(row: MessageRow | None) -> MessageRow:
     if row is None:
-        raise _no_message()
+        raise no_message()
     return row
 
 
-def _no_message() -> ApiError:
+def no_message() -> ApiError:
+    """Return the error of an id that no message has."""
     return ApiError(HTTPStatus.NOT_FOUND, "There is no message with this id.")
 
 
-def _public_id(text: str) -> UUID:
+def public_id_of(text: str) -> UUID:
+    """Read the id of a message in an address; what is none is an id that no message has."""
     try:
         return UUID(text)
     except ValueError:
-        raise _no_message() from None
+        raise no_message() from None
 
 
 _MESSAGE_FILTERS: Final[Mapping[str, Reader]] = {

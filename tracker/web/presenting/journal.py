@@ -7,7 +7,7 @@ from typing import Final
 
 from tracker.domain import numbers
 from tracker.domain.fold import Outcome
-from tracker.domain.status import LABELS
+from tracker.domain.status import LABELS, Status
 from tracker.protocol.notification import Kind, digits
 from tracker.services.replay import Replayed
 from tracker.services.shelf import Candidate, Waiting
@@ -31,6 +31,11 @@ class CandidateLine:
     sent_at: datetime
     sent: str
     why: str
+
+    @property
+    def can_take(self) -> bool:
+        """The postback may be taken as the answer to this message."""
+        return self.status == Status.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

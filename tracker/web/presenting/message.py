@@ -101,6 +101,8 @@ class MessageView:
     resent_as: str | None
     resend_warning: str | None
     refresh_seconds: int
+    can_settle: bool = False
+    offers: int = 0  # postbacks on the shelf that may be its answer
 
 
 def message_view(
