@@ -137,7 +137,7 @@ class Wire:
 
     answer: bytes = TAKEN
     status: int = 200
-    on_call: Callable[[], None] = lambda: None
+    on_call: Callable[[], object] = lambda: None
     url: str = ""
     documents: list[str] = field(default_factory=list)
 

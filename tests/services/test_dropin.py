@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 from builders import NUMBER
 from dropin_support import TAKEN, Wire, a_document, a_query, wired
-from sqlalchemy import QueuePool, text
+from sqlalchemy import QueuePool, text, update
 
 from tracker.config import DEFAULT_ZONE
 from tracker.domain.reasons import status_reason
@@ -28,9 +28,10 @@ from tracker.services import accounts, dropin, send, timeline
 from tracker.services.dropin import DropIn
 from tracker.services.dropin_checks import CallRefusedError, read_body, read_query
 from tracker.store import alerts, db, messages, outbox, suppressions
+from tracker.store.base import Base
 from tracker.store.db import Sessions
 from tracker.store.messages import MessageFilter
-from tracker.store.models import ApiToken, Base
+from tracker.store.models import ApiToken
 from tracker.store.rows import MessageRow
 
 CLOCK = partial(datetime.now, UTC)
@@ -303,7 +304,7 @@ def test_a_token_without_the_right_to_send_is_refused(
     sessions: Sessions, sandbox: RunningSandbox, key: str
 ) -> None:
     with sessions.begin() as session:
-        session.execute(ApiToken.__table__.update().values(scopes="read,admin"))
+        session.execute(update(ApiToken).values(scopes="read,admin"))
     assert asked(a_drop_in(sessions, sandbox.gateway_url), a_document(key)).error_code == "E105"
     assert (sandbox.calls, all_messages(sessions)) == ([], [])
 

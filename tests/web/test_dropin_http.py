@@ -33,7 +33,7 @@ from tracker import logs
 from tracker.config import Settings
 from tracker.domain.status import Status
 from tracker.protocol.request import from_xml
-from tracker.protocol.response import parse_response
+from tracker.protocol.response import GatewayResponse, parse_response
 from tracker.sandbox.fixture import API_KEY
 from tracker.sandbox.server import RunningSandbox
 from tracker.services import accounts
@@ -200,7 +200,7 @@ def test_without_a_gateway_the_answer_says_so(settings: Settings, key: str) -> N
     db.engine_of(app.extensions["tracker.sessions"]).dispose()
 
 
-def said_here(client: FlaskClient, document: str):  # type: ignore[no-untyped-def]
+def said_here(client: FlaskClient, document: str) -> GatewayResponse:
     answer = client.post(PATH, data={"xml": document})
     assert (answer.status_code, answer.mimetype) == (200, "text/xml")
     return parse_response(answer.text)
