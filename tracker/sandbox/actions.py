@@ -28,21 +28,21 @@ def state() -> ResponseReturnValue:
     name = _known("state", tuple(STATE_WORDS))
     on = _known("on", ("yes", "no")) == "yes"
     gateway_here().account.switch(name, on=on)
-    return _back(f"{'On' if on else 'Off'}: {STATE_WORDS[name]}.")
+    return _back("on" if on else "off")
 
 
 @bp.post("/allowance")
 def allowance() -> ResponseReturnValue:
     """Begin with the whole allowance again."""
     gateway_here().account.refill()
-    return _back("The allowance is whole again.")
+    return _back("allowance")
 
 
 @bp.post("/handsets")
 def handsets() -> ResponseReturnValue:
     """Clear the handset cache."""
-    count = gateway_here().forget_handsets()
-    return _back(f"Forgot the handsets of {count} numbers.")
+    gateway_here().forget_handsets()
+    return _back("handsets")
 
 
 @bp.post("/postman")
@@ -51,9 +51,9 @@ def postman() -> ResponseReturnValue:
     there = gateway_here().postman
     if _known("to", ("pause", "resume")) == "pause":
         there.pause()
-        return _back("Paused: postbacks wait.")
+        return _back("paused")
     there.resume()
-    return _back("Resumed: what waited is posted.")
+    return _back("resumed")
 
 
 @bp.post("/post/<int:call_id>")
@@ -71,7 +71,7 @@ def post(call_id: int) -> ResponseReturnValue:
     gateway.post_by_hand(
         call, code, dialect, phrase=phrase, is_form=request.form.get("form") == "yes"
     )
-    return _back(f"{code} is on its way.", f"/calls/{call_id}")
+    return _back("posted", f"/calls/{call_id}")
 
 
 @bp.post("/again/<int:posted_id>")
@@ -82,7 +82,7 @@ def again(posted_id: int) -> ResponseReturnValue:
     if not posted.body:
         abort(400, "this postback has not been written yet")
     gateway.post_again(posted)
-    return _back("The same bytes are on their way again.")
+    return _back("again")
 
 
 @bp.post("/body")
@@ -92,7 +92,7 @@ def body() -> ResponseReturnValue:
     if not text.strip() or len(text) > _LONGEST:
         abort(400, f"body: 1 to {_LONGEST} characters")
     gateway_here().post_body(text.encode("utf-8", "replace"), _known("content_type", _LABELS))
-    return _back("The body is on its way.")
+    return _back("body")
 
 
 def _known(name: str, known: tuple[str, ...]) -> str:

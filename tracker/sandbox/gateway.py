@@ -107,12 +107,10 @@ class Gateway:
         with self._lock:
             return dict(self._handsets)
 
-    def forget_handsets(self) -> int:
-        """Clear the handset cache; return how many numbers it had."""
+    def forget_handsets(self) -> None:
+        """Clear the handset cache."""
         with self._lock:
-            count = len(self._handsets)
             self._handsets.clear()
-        return count
 
     # Calls.
 

@@ -17,7 +17,20 @@ from .report import report_document
 from .reports import ADDRESS
 
 SHOWN: Final = 100
+_SHOWN_POSTBACKS: Final = 30
 _MOST: Final = 100_000
+# What an action has done; a link with words of its own would put them on our page.
+_DONE: Final = {
+    "on": "Switched on.",
+    "off": "Switched off.",
+    "allowance": "The allowance is whole again.",
+    "handsets": "The handset cache is empty.",
+    "paused": "Paused: postbacks wait.",
+    "resumed": "Resumed: what waited is posted.",
+    "posted": "The postback is on its way.",
+    "again": "The same bytes are on their way again.",
+    "body": "The body is on its way.",
+}
 
 bp = Blueprint("sandbox", __name__)
 
@@ -47,7 +60,7 @@ def log() -> str:
     return render_template(
         "sandbox.html",
         token=token_here(),
-        done=request.args.get("done", "")[:80],
+        done=_DONE.get(request.args.get("done", "")),
         options=options,
         receiver=urlsplit(url).netloc.rpartition("@")[2] if url else None,  # the path is secret
         trials=[each for each in TRIALS if options.behaviours.get(each.suffix) == each.behaviour],
@@ -58,7 +71,9 @@ def log() -> str:
         rules=list(zip(options.rules, gateway.rulebook.totals(), strict=True)),
         number=number,
         rows=rows_of(gateway, digits),
-        postbacks=[each for each in gateway.postbacks[::-1] if digits in each.number][:SHOWN],
+        postbacks=[each for each in gateway.postbacks[::-1] if digits in each.number][
+            :_SHOWN_POSTBACKS
+        ],
         shown=SHOWN,
     )
 
@@ -72,7 +87,7 @@ def call(call_id: int) -> str:
     return render_template(
         "call.html",
         token=token_here(),
-        done=request.args.get("done", "")[:80],
+        done=_DONE.get(request.args.get("done", "")),
         call=found,
         postbacks=postbacks[: -SHOWN - 1 : -1] if found.tracking_id else [],
     )
