@@ -44,7 +44,9 @@ def test_an_unknown_message_says_why_and_leads_to_its_settling(app: Flask, lost:
 def test_an_n101_on_the_shelf_is_offered(app: Flask, session_factory: Sessions, lost: UUID) -> None:
     client = visitor(app)
     postback_id = arrived(session_factory, n101())
-    assert "A postback on the shelf may be its answer." in words(client.get(page_of(lost)))
+    assert "A postback on the shelf may be its answer : take it ." in words(
+        client.get(page_of(lost))
+    )
     page = client.get(page_of(lost, "settle"))
     text = words(page)
     assert "Take this N101 as its answer" in text

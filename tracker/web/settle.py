@@ -66,7 +66,7 @@ def decide(public_id: UUID) -> ResponseReturnValue:
     except manage.NoSuchMessageError:
         abort(HTTPStatus.NOT_FOUND)
     except InvalidMessageError as error:
-        problems = {problem.field: problem.detail for problem in error.problems}
+        problems = {problem.field: f"It {problem.detail}." for problem in error.problems}
         return _page(public_id, form, problems)
     except manage.NotPossibleError as error:
         flash(f"Nothing was changed. {error}", "bad")

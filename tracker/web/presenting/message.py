@@ -203,7 +203,10 @@ def _message_facts(row: MessageRow) -> list[Fact]:
 
 def _progress_facts(row: MessageRow) -> list[Fact]:
     return known(
-        Fact("Gateway's error", " ".join(filter(None, (row.error_code, row.error_info)))),
+        Fact(
+            "Gateway's error" if row.error_code else "Why",
+            " ".join(filter(None, (row.error_code, row.error_info))),
+        ),
         Fact("Details", row.status_details or ""),
         Fact("Attempts", str(row.attempts)),
         Fact("Created", at=row.created_at),
