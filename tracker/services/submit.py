@@ -17,6 +17,8 @@ from tracker.protocol.request import PassRequest, RequestFormatError, from_xml
 from tracker.store import ingest, outbox
 from tracker.store.db import Sessions
 
+from . import templates
+
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
@@ -50,8 +52,10 @@ def one(
     digest = sha256(json.dumps(request, sort_keys=True, default=str).encode()).digest()
     try:
         with sessions.begin() as session:
+            known = templates.rules(session, [checked.message.mms_id])
             if repeat and (first := _first(session, repeat, digest)):
-                return first, checked.warnings
+                return first, checked.warnings + known.judge(checked.message).warnings
+            checked = known.check(checked)
             message_id = outbox.add(session, checked.message, public_id, now)
             ingest.mark_hours(session, {now})
             if repeat:
@@ -68,6 +72,7 @@ def one(
 def again(session: Session, request: Mapping[str, object], now: datetime) -> UUID:
     """Queue what was sent before once more, in the caller's transaction; returns the new id."""
     public_id, checked = _checked(request, None)
+    checked = templates.rules(session, [checked.message.mms_id]).check(checked)
     outbox.add(session, checked.message, public_id, now)
     ingest.mark_hours(session, {now})
     return public_id
