@@ -107,6 +107,10 @@ json = st.recursive(
 @given(st.dictionaries(st.sampled_from([*TICKET, "has_pass", "fixed_slots", "x"]), json))
 def test_any_json_is_either_a_template_or_explained(description: dict[str, object]) -> None:
     try:
-        read(description)
+        template = read(description)
     except InvalidTemplateError as error:
-        assert error.problems
+        said = error.problems
+    else:
+        said = ()
+        assert read(write(template)) == template
+    assert all(problem.detail for problem in said)

@@ -19,6 +19,7 @@ from . import (
     replay,
     serve,
     spool,
+    templates,
 )
 from .common import RefusedError, database_reason
 
@@ -43,6 +44,7 @@ for command in (
     accounts.user,
     accounts.token,
     postback_tokens.postback_token,
+    templates.group,
     spool.spool,
     doctor.doctor,
 ):

@@ -56,7 +56,7 @@ TEXT_FIELDS: Final = tuple(f for f in PASS_FIELDS if fixed_code(f) and f not in 
 SECOND_PRIMARY: Final = frozenset({"PRIMARYLABEL2", "PRIMARYVALUE2"})
 BARCODE_VALUE: Final = "BARCODEVALUE"
 BARCODE_TEXT: Final = "BARCODETEXT"
-PASS_MISSING: Final = "E822"
+NOTHING_TO_SEND: Final = "E822"
 VALUE_MISSING: Final = "E803"
 
 
@@ -114,7 +114,7 @@ class Judgement:
 def judge(template: Template, mms_id: str, pass_data: Mapping[str, str]) -> Judgement:
     """Return all that is wrong or without effect, in the order in which the gateway looks."""
     if not template.has_pass:
-        return Judgement((_refusal(PASS_MISSING, "mms_id", mms_id, "has no pass"),))
+        return Judgement((_refusal(NOTHING_TO_SEND, "mms_id", mms_id, "has no pass"),))
     refusals = (
         *_missing_barcode(template, pass_data),
         *_fixed_fields(template, pass_data),

@@ -22,6 +22,8 @@ from tracker.store.db import Sessions
 from tracker.store.rows import Page
 from tracker.store.templates import ContentStateRow, TemplateRow
 
+from .describe import iso
+
 MAX_MMS_ID: Final = 18
 MAX_IMPORT: Final = 10_000
 _PAGE: Final = 500
@@ -71,8 +73,14 @@ def template_of(row: TemplateRow) -> Template:
 
 
 def template_object(row: TemplateRow) -> dict[str, Any]:
-    """Return a template in the form of the API, without who changed it and when."""
+    """Return a template as a file has it: without who changed it and when."""
     return {"mms_id": row.mms_id, **template_words.write(template_of(row))}
+
+
+def template_answer(row: TemplateRow) -> dict[str, Any]:
+    """Return a template in the form of the API."""
+    changed = {"updated_at": iso(row.updated_at), "updated_by": row.updated_by}
+    return {**template_object(row), **changed}
 
 
 def page(session: Session, *, limit: int, after: str | None = None) -> Page[TemplateRow]:

@@ -3,6 +3,8 @@
 reading     what every view reads out of a request: JSON, filters, limit, cursor
 messages    send, list, look at, cancel, send again
 postbacks   the journal, the exact bytes, judging anew
+templates   what operators say of the passes behind stored MMS
+handsets    what receipts told of the handset behind a number
 """
 
 from http import HTTPStatus
@@ -39,4 +41,4 @@ def authenticate() -> None:
 
 
 # The views put themselves on `bp`.
-from . import messages, postbacks  # noqa: E402, F401
+from . import handsets, messages, postbacks, templates  # noqa: E402, F401

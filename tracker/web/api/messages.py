@@ -35,8 +35,7 @@ def create_message() -> tuple[dict[str, Any], int, dict[str, str]]:
     except RepeatDiffersError as error:
         raise ApiError(HTTPStatus.CONFLICT, f"{str(error).capitalize()}.") from error
     except InvalidMessageError as error:
-        detail = f"{len(error.problems)} field(s) are wrong; nothing was queued."
-        raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, error.problems) from error
+        raise _invalid(error) from error
     answer = _one(public_id)
     if warnings:
         answer["warnings"] = [{"field": w.field, "detail": w.detail} for w in warnings]
@@ -110,6 +109,13 @@ def _manage(action: Callable[[], Any]) -> Any:  # noqa: ANN401  # whatever the a
         raise _no_message() from None
     except manage.NotPossibleError as error:
         raise ApiError(HTTPStatus.CONFLICT, str(error)) from error
+    except InvalidMessageError as error:
+        raise _invalid(error) from error
+
+
+def _invalid(error: InvalidMessageError) -> ApiError:
+    detail = f"{len(error.problems)} field(s) are wrong; nothing was queued."
+    return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, error.problems)
 
 
 def _message_or_404(row: MessageRow | None) -> MessageRow:
