@@ -3,6 +3,9 @@
 The sandbox has rules of its own on purpose; neither imports the other.
 """
 
+from pathlib import Path
+
+import pytest
 from builders import a_request
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -10,6 +13,7 @@ from template_strategies import pass_data, templates
 
 from tracker.domain import templates as ours
 from tracker.domain.message import InvalidMessageError
+from tracker.domain.template_words import read
 from tracker.domain.templates import Template
 from tracker.domain.validation import check
 from tracker.protocol.passdata import SLOTS, latitude_code, longitude_code
@@ -19,7 +23,9 @@ from tracker.sandbox.checks import Accepted, judge
 from tracker.sandbox.options import SandboxOptions
 from tracker.sandbox.template import PassKind
 from tracker.sandbox.template import Template as Stored
+from tracker.services.template_files import from_toml
 
+ROOT = Path(__file__).parents[1]
 BAD_PLACES = {code(slot) for slot in SLOTS for code in (latitude_code, longitude_code)}
 KINDS: dict[str, PassKind] = {
     "boarding pass": "Boarding Pass",
@@ -114,3 +120,28 @@ def test_what_is_warned_of_may_be_left_out_without_a_difference(
     ignored = {warning.field.removeprefix("pass_data.") for warning in found.warnings}
     rest = {name: value for name, value in given.items() if name not in ignored}
     assert gateways_answer(template, rest) == gateways_answer(template, given)
+
+
+def example() -> dict[str, Template]:
+    text = (ROOT / "docs" / "examples" / "templates.toml").read_text(encoding="utf-8")
+    return {mms_id: read(described) for mms_id, described in from_toml(text).items()}
+
+
+@pytest.mark.parametrize("mms_id", ["45633", "35674", "39755"])
+def test_the_example_file_describes_the_sandboxs_own_templates(mms_id: str) -> None:
+    ours_of, theirs = example()[mms_id], fixture.TEMPLATES[mms_id]
+    assert stored(ours_of).has_pass == theirs.has_pass
+    assert stored(ours_of).needs_barcode_value == theirs.needs_barcode_value
+    if theirs.has_pass:
+        assert stored(ours_of).kind == theirs.kind
+    absent = set() if theirs.kind == "Boarding Pass" else ours.SECOND_PRIMARY
+    assert ours_of.dynamic_fields == theirs.dynamic & (set(ours.TEXT_FIELDS) - absent)
+    assert ours_of.fixed_fields == theirs.fixed
+    assert ours_of.dynamic_slots == theirs.dynamic_slots
+    assert ours_of.fixed_slots == theirs.fixed_slots
+
+
+def test_the_example_ticket_fits_the_example_template() -> None:
+    document = from_xml((ROOT / "docs" / "examples" / "event-ticket.xml").read_text("utf-8"))
+    found = ours.judge(example()[document.mms_id or ""], "45633", document.pass_data)
+    assert found == ours.Judgement()

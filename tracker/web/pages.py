@@ -24,7 +24,7 @@ from werkzeug.exceptions import HTTPException
 
 from tracker.domain.message import InvalidMessageError
 from tracker.services import manage, timeline, watch
-from tracker.store import messages, postbacks
+from tracker.store import handsets, messages, postbacks
 from tracker.store.models import Role
 from tracker.store.rows import BodyRow, MessageRow, PostbackRow
 
@@ -46,6 +46,8 @@ SECTIONS: Final = (
     ("Postbacks", "journal.list_postbacks", "postbacks"),
     ("Alerts", "watch.list_alerts", "alert"),
     ("Suppressed", "watch.list_suppressed", "suppressed"),
+    ("Templates", "pass_templates.list_templates", "templates"),
+    ("Handsets", "handsets.show", "handset"),
 )
 ERRORS: Final = {
     400: ("This cannot be read", "The address or the form is not complete. Go back and try again."),
@@ -260,7 +262,8 @@ def _message(session: Session, public_id: UUID) -> MessageRow:
 
 def _view(session: Session, row: MessageRow) -> MessageView:
     carrier = messages.carrier_name(session, row.spid)
-    return message_view(row, timeline.of_message(session, row), carrier, now())
+    handset = handsets.by_number(session, row.recipient)
+    return message_view(row, timeline.of_message(session, row), carrier, now(), handset)
 
 
 def _postback(public_id: UUID, postback_id: int) -> tuple[PostbackRow, BodyRow]:
