@@ -36,12 +36,14 @@ class Sender:
         zone: ZoneInfo,
         clock: Callable[[], datetime],
         calls_at_once: int = 8,
+        discover_known: bool = False,
     ) -> None:
         self._sessions = sessions
         self._gateway = gateway
         self._zone = zone
         self._clock = clock
         self._calls_at_once = calls_at_once
+        self._discover_known = discover_known
         self._is_cut_off = False  # from the database
 
     def run(self, stop: Event) -> None:
@@ -96,7 +98,12 @@ class Sender:
     def _call(self, claimed: Claim) -> Sent:
         try:
             sent = send.call(
-                self._sessions, self._gateway, claimed, zone=self._zone, clock=self._clock
+                self._sessions,
+                self._gateway,
+                claimed,
+                zone=self._zone,
+                clock=self._clock,
+                discover_known=self._discover_known,
             )
         except Exception:
             # The lease settles it: unknown when the call had begun, queued again when not.

@@ -119,6 +119,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("mms_id", name=op.f("pk_pass_templates")),
     )
     op.add_column("handsets", sa.Column("used_at", TIME, nullable=True))
+    op.add_column("send_attempts", sa.Column("note", sa.String(length=400), nullable=True))
 
     op.create_table(
         "reference_keys",
@@ -172,6 +173,8 @@ def downgrade() -> None:
     op.execute("DELETE FROM idempotency_keys WHERE message_id IS NULL")
     _let_keys_outlive_their_messages("CASCADE", is_nullable=False)
     op.drop_table("reference_keys")
+    with op.batch_alter_table("send_attempts") as attempts:
+        attempts.drop_column("note")
     with op.batch_alter_table("handsets") as handsets:
         handsets.drop_column("used_at")
     op.drop_table("pass_templates")

@@ -37,7 +37,8 @@ XML = to_xml(a_request())
 
 
 def a_rule(**conditions: Any) -> Rule:
-    return Rule(**({"name": "it", "behaviour": LINK} | conditions))
+    given: dict[str, Any] = {"name": "it", "behaviour": LINK}
+    return Rule(**(given | conditions))
 
 
 def applied(rules: list[Rule], calls: list[tuple[str, str]], seed: int = 0) -> list[str]:

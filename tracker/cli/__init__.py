@@ -20,6 +20,7 @@ from . import (
     serve,
     settle,
     spool,
+    templates,
 )
 from .common import RefusedError, database_reason
 
@@ -45,6 +46,7 @@ for command in (
     accounts.user,
     accounts.token,
     postback_tokens.postback_token,
+    templates.group,
     spool.spool,
     doctor.doctor,
 ):

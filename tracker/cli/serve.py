@@ -102,7 +102,13 @@ def sender() -> None:
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    Sender(sessions, gateway, zone=settings.gateway_zone, clock=now).run(stop)
+    Sender(
+        sessions,
+        gateway,
+        zone=settings.gateway_zone,
+        clock=now,
+        discover_known=settings.discover_known,
+    ).run(stop)
 
 
 @click.command()

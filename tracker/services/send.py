@@ -26,7 +26,7 @@ from tracker.store import alerts, ingest, messages, outbox
 from tracker.store.db import Sessions
 from tracker.store.outbox import CallReport, Claim
 
-from . import answers, matching
+from . import answers, handsets, matching
 
 Clock = Callable[[], datetime]
 NOT_REACHED: Final = f"{OUR_REFUSAL}the gateway could not be reached"
@@ -49,12 +49,17 @@ def claim(sessions: Sessions, limit: int, now: datetime) -> list[Claim]:
         return outbox.claim(session, limit, now)
 
 
-def begin(sessions: Sessions, claimed: Claim, now: datetime) -> PassMessage | None:
+def begin(
+    sessions: Sessions, claimed: Claim, now: datetime, *, discover_known: bool = False
+) -> PassMessage | None:
     """Commit that the call is about to be made; None when the claim is lost."""
     with sessions.begin() as session:
         if not outbox.begin_call(session, claimed, now):
             return None
-        return _load(session, claimed.message_id)
+        begun = {claimed.claim_id: _load(session, claimed.message_id)}
+        return handsets.without_needless_discovery(
+            session, begun, now, discover_known=discover_known
+        )[claimed.claim_id]
 
 
 def record(
@@ -97,9 +102,10 @@ def call(
     *,
     zone: ZoneInfo,
     clock: Callable[[], datetime],
+    discover_known: bool = False,
 ) -> Sent:
     """Send one claimed message. No database session is open while the gateway is asked."""
-    message = begin(sessions, claimed, clock())
+    message = begin(sessions, claimed, clock(), discover_known=discover_known)
     if message is None:
         return Sent(claimed.public_id, None, None)
     answer = gateway.send(message)

@@ -14,7 +14,7 @@ from tracker.protocol.request import PassRequest, RequestFormatError, from_xml
 from tracker.store import ingest, outbox
 from tracker.store.db import Sessions
 
-from . import repeats
+from . import repeats, templates
 from .repeats import Named, Repeat
 
 
@@ -36,19 +36,23 @@ def one(
         RepeatDiffersError: the key or the reference belongs to another request.
     """
     public_id, checked = _checked(request, default_from)
+    with sessions() as session:
+        rules = templates.rules(session, [checked.message.mms_id])
 
     def queue(session: Session) -> tuple[int, UUID]:
-        message_id = outbox.add(session, checked.message, public_id, now)
+        message_id = outbox.add(session, rules.check(checked).message, public_id, now)
         ingest.mark_hours(session, {now})
         return message_id, public_id
 
     named = Named.of(repeat, checked.message.reference, request) if repeat else None
-    return repeats.once(sessions, named, queue), checked.warnings
+    warnings = checked.warnings + rules.judge(checked.message).warnings
+    return repeats.once(sessions, named, queue), warnings
 
 
 def again(session: Session, request: Mapping[str, object], now: datetime) -> UUID:
     """Queue what was sent before once more, in the caller's transaction; returns the new id."""
     public_id, checked = _checked(request, None)
+    checked = templates.rules(session, [checked.message.mms_id]).check(checked)
     outbox.add(session, checked.message, public_id, now)
     ingest.mark_hours(session, {now})
     return public_id

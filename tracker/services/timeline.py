@@ -78,7 +78,8 @@ def _queued(message: MessageRow, calls: list[AttemptRow]) -> TimelineEntry:
 
 
 def _attempt(attempt: AttemptRow) -> list[TimelineEntry]:
-    entries = [_ours(attempt.started_at, "Calling the gateway", "The call began.")]
+    began = " ".join(filter(None, ("The call began.", attempt.note)))
+    entries = [_ours(attempt.started_at, "Calling the gateway", began)]
     if attempt.finished_at and attempt.outcome:
         what, detail = _ANSWERS[attempt.outcome]
         if attempt.detail:

@@ -127,6 +127,7 @@ def attempts(session: Session, message_id: int) -> list[AttemptRow]:
             outcome=row.outcome,
             detail=row.detail,
             answer=row.answer,
+            note=row.note,
         )
         for row in found
     ]

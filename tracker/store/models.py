@@ -126,6 +126,7 @@ class SendAttempt(Base):
     outcome: Mapped[str | None] = mapped_column(String(16))
     detail: Mapped[str | None] = mapped_column(String(1000))
     answer: Mapped[str | None]  # word for word
+    note: Mapped[str | None] = mapped_column(String(400))  # what was done otherwise than asked
 
 
 class PostbackBody(Base):

@@ -83,6 +83,7 @@ class AttemptRow:
     outcome: str | None
     detail: str | None
     answer: str | None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

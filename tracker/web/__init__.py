@@ -13,9 +13,11 @@ from . import (
     api,
     context,
     dropin,
+    handsets,
     health,
     journal,
     pages,
+    pass_templates,
     postback_address,
     postbacks,
     problems,
@@ -46,6 +48,8 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(journal.bp)
     app.register_blueprint(settle.bp)
     app.register_blueprint(watch.bp)
+    app.register_blueprint(pass_templates.bp)
+    app.register_blueprint(handsets.bp)
     app.register_blueprint(postback_address.bp)
     app.register_error_handler(HTTPException, _error)
     return app

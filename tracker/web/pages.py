@@ -25,7 +25,7 @@ from werkzeug.exceptions import HTTPException
 
 from tracker.domain.message import InvalidMessageError
 from tracker.services import answers, manage, timeline, watch
-from tracker.store import messages, postbacks
+from tracker.store import handsets, messages, postbacks
 from tracker.store.models import Role
 from tracker.store.rows import BodyRow, MessageRow, PostbackRow
 
@@ -47,6 +47,8 @@ SECTIONS: Final = (
     ("Postbacks", "journal.list_postbacks", "postbacks"),
     ("Alerts", "watch.list_alerts", "alert"),
     ("Suppressed", "watch.list_suppressed", "suppressed"),
+    ("Templates", "pass_templates.list_templates", "templates"),
+    ("Handsets", "handsets.show", "handset"),
 )
 ERRORS: Final = {
     400: ("This cannot be read", "The address or the form is not complete. Go back and try again."),
@@ -261,7 +263,8 @@ def _message(session: Session, public_id: UUID) -> MessageRow:
 
 def _view(session: Session, row: MessageRow) -> MessageView:
     carrier = messages.carrier_name(session, row.spid)
-    view = message_view(row, timeline.of_message(session, row), carrier, now())
+    handset = handsets.by_number(session, row.recipient)
+    view = message_view(row, timeline.of_message(session, row), carrier, now(), handset)
     return replace(view, can_settle=answers.is_open(row), offers=len(answers.offers(session, row)))
 
 

@@ -4,6 +4,8 @@ reading     what every view reads out of a request: JSON, filters, limit, cursor
 messages    send, list, look at, cancel, send again
 postbacks   the journal, the exact bytes, judging anew
 settle      what became of a message whose answer was lost
+templates   what operators say of the passes behind stored MMS
+handsets    what receipts told of the handset behind a number
 """
 
 from http import HTTPStatus
@@ -40,4 +42,4 @@ def authenticate() -> None:
 
 
 # The views put themselves on `bp`.
-from . import messages, postbacks, settle  # noqa: E402, F401
+from . import handsets, messages, postbacks, settle, templates  # noqa: E402, F401

@@ -35,8 +35,7 @@ def create_message() -> tuple[dict[str, Any], int, dict[str, str]]:
     except RepeatDiffersError as error:
         raise ApiError(HTTPStatus.CONFLICT, f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
     except InvalidMessageError as error:
-        detail = f"{len(error.problems)} field(s) are wrong; nothing was queued."
-        raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, error.problems) from error
+        raise _invalid(error) from error
     answer = one(public_id)
     if warnings:
         answer["warnings"] = [{"field": w.field, "detail": w.detail} for w in warnings]
@@ -118,6 +117,11 @@ def _manage(action: Callable[[], Any]) -> Any:  # noqa: ANN401  # whatever the a
         # A client of the drop-in may send what our own checks would not let through.
         detail = "It cannot be sent again from here: it has fields that we cannot check."
         raise ApiError(HTTPStatus.CONFLICT, detail, error.problems) from error
+
+
+def _invalid(error: InvalidMessageError) -> ApiError:
+    detail = f"{len(error.problems)} field(s) are wrong; nothing was queued."
+    return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, error.problems)
 
 
 def _message_or_404(row: MessageRow | None) -> MessageRow:

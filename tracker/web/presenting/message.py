@@ -9,8 +9,10 @@ from tracker.domain import numbers
 from tracker.domain.reasons import status_reason
 from tracker.domain.status import FAILURES, Status
 from tracker.services.timeline import TimelineEntry
+from tracker.store.handsets import HandsetRow
 from tracker.store.rows import MessageRow
 
+from .handsets import handset_facts
 from .parts import Fact, Facts, known
 from .texts import document, gap
 
@@ -106,7 +108,11 @@ class MessageView:
 
 
 def message_view(
-    row: MessageRow, entries: Sequence[TimelineEntry], carrier: str | None, now: datetime
+    row: MessageRow,
+    entries: Sequence[TimelineEntry],
+    carrier: str | None,
+    now: datetime,
+    handset: HandsetRow | None = None,
 ) -> MessageView:
     """Return all of a message that may still change."""
     return MessageView(
@@ -121,6 +127,7 @@ def message_view(
             Facts("Recipient", _recipient_facts(row, carrier)),
             Facts("Message", _message_facts(row)),
             Facts("Progress", _progress_facts(row)),
+            Facts("Handset known for this number", _known_handset(handset)),
         ],
         events=events(entries),
         can_cancel=row.status is Status.QUEUED,
@@ -184,6 +191,11 @@ def _recipient_facts(row: MessageRow, carrier: str | None) -> list[Fact]:
         Fact("Sent as", SENT_AS.get(row.sent_as or "", row.sent_as or "Not known yet")),
         Fact("Discovery message", (row.ddm_status or "no word of one").capitalize()),
     )
+
+
+def _known_handset(handset: HandsetRow | None) -> list[Fact]:
+    """Return what any message to this number has told; it may be newer than this one."""
+    return handset_facts(handset) if handset else [Fact("Handset", "Not known yet")]
 
 
 def _message_facts(row: MessageRow) -> list[Fact]:
