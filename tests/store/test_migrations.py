@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event, inspect, text
 from sqlalchemy.orm import Session
 
-from tracker.store import db, ingest, messages, outbox, postbacks, schema
+from tracker.store import db, ingest, messages, outbox, postbacks, schema, settling
 from tracker.store.base import UtcDateTime
 from tracker.store.db import Sessions
 from tracker.store.messages import MessageFilter
@@ -98,6 +98,13 @@ def plans_of(sessions: Sessions, ask: Callable[[Session], object]) -> list[str]:
         (lambda s: messages.search(s, MessageFilter(to="1"), limit=5), "ix_messages_recipient"),
         (lambda s: messages.search(s, MessageFilter(), limit=5), "ix_messages_created_at"),
         (lambda s: messages.find(s, "12025550143", 5), "ix_messages_recipient"),
+        (lambda s: settling.called(s, "1", "1", datetime.now(UTC)), "ix_messages_recipient"),
+        (
+            lambda s: settling.shelved(s, "1", "1", datetime.now(UTC), datetime.now(UTC)),
+            "ix_postbacks_not_applied",
+        ),
+        (lambda s: settling.shelved_for(s, "x"), "ix_postbacks_tracking_key"),
+        (lambda s: settling.of_message(s, 1), "ix_settlements_message_id"),
     ],
 )
 def test_every_hot_question_is_answered_by_its_index(

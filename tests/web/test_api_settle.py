@@ -1,6 +1,6 @@
 """Settling by the API: what a program may say of a message whose answer was lost."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -24,10 +24,10 @@ def api(app: Flask) -> Caller:
 
 
 @pytest.fixture
-def lost(session_factory: Sessions, now: datetime) -> UUID:
+def lost(session_factory: Sessions) -> UUID:
     """A message whose answer was lost just now."""
     public_id = queued(session_factory)
-    began = now + timedelta(seconds=3)
+    began = datetime.now(UTC)
     (claimed,) = send.claim(session_factory, 5, began)
     send.begin(session_factory, claimed, began)
     answer = Unknown("no answer in time")

@@ -1,6 +1,6 @@
 """The page on which a person says what became of a message whose answer was lost."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
@@ -20,9 +20,9 @@ WHY = "seen in the <b>report</b>"
 
 
 @pytest.fixture
-def lost(session_factory: Sessions, now: datetime) -> UUID:
+def lost(session_factory: Sessions) -> UUID:
     public_id = queued(session_factory)
-    began = now + timedelta(seconds=3)
+    began = datetime.now(UTC)
     (claimed,) = send.claim(session_factory, 5, began)
     send.begin(session_factory, claimed, began)
     answer = Unknown("no answer in time")
@@ -44,7 +44,7 @@ def test_an_unknown_message_says_why_and_leads_to_its_settling(app: Flask, lost:
 def test_an_n101_on_the_shelf_is_offered(app: Flask, session_factory: Sessions, lost: UUID) -> None:
     client = visitor(app)
     postback_id = arrived(session_factory, n101())
-    assert "A postback on the shelf may be its answer : take it ." in words(
+    assert "A postback on the shelf may be its answer: take it ." in words(
         client.get(page_of(lost))
     )
     page = client.get(page_of(lost, "settle"))

@@ -85,7 +85,8 @@ def called(session: Session, number: str, mms_id: str, now: datetime) -> list[Ca
     return _called(
         session,
         Message.recipient == number,
-        Message.mms_id == mms_id,
+        # Not by its index: one MMS goes to millions, one number gets a few.
+        func.coalesce(Message.mms_id, "") == mms_id,
         Message.created_at >= now - LONG_AGO,
         Message.tracking_key.is_(None),
         has_no_answer,
@@ -144,9 +145,13 @@ def shelved_one(session: Session, postback_id: int) -> Shelved | None:
 
 
 def shelved_for(session: Session, key: str) -> list[Shelved]:
-    """Return what waits on the shelf for a tracking key, in order of arrival."""
-    is_it = (Postback.tracking_key == key, Postback.outcome == Outcome.UNMATCHED)
-    return _shelved(session, *is_it)
+    """Return what would be applied to a message with this tracking key, in order of arrival."""
+    return _shelved(
+        session,
+        Postback.tracking_key == key,
+        Postback.message_id.is_(None),
+        Postback.outcome.in_((Outcome.UNMATCHED, Outcome.NOTED)),
+    )
 
 
 def _shelved(session: Session, *conditions: ColumnElement[bool]) -> list[Shelved]:
