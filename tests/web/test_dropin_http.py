@@ -242,3 +242,21 @@ def test_no_log_line_holds_the_key_of_a_get_call(
     assert "drop-in call failed" in lines
     assert key not in lines
     assert NUMBER not in lines
+
+
+def test_a_message_that_our_own_checks_would_refuse_cannot_be_sent_again_from_here(
+    client: FlaskClient, key: str, sandbox: RunningSandbox, session_factory: Sessions
+) -> None:
+    fields = "<BARCODEVALUE>1</BARCODEVALUE><IBEACONUUID1>beef</IBEACONUUID1>"
+    for document in (a_document(key, PASSDATA=fields), a_document(key)):
+        assert said_here(client, document).is_success
+    plain, odd = all_messages(session_factory)
+    answers = [
+        client.post(
+            f"/api/v1/messages/{row.public_id}/resend", headers={"Authorization": f"Bearer {key}"}
+        )
+        for row in (odd, plain)
+    ]
+    assert [answer.status_code for answer in answers] == [409, 202]
+    assert "IBEACONUUID1" in answers[0].text
+    assert len(all_messages(session_factory)) == 3

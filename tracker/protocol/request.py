@@ -100,7 +100,7 @@ def passed_on(request: PassRequest, original: str | None) -> bytes:
     """
     if original is not None:
         root = _element(replace(request, others={}))
-        for child in parse_xml(original):
+        for child in list(parse_xml(original)):
             if _upper_name(child) not in _TEXT_ELEMENTS.keys() | _NESTED_ELEMENTS:
                 child.tail = None
                 root.append(child)
