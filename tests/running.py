@@ -60,11 +60,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def up(folder: Path, **settings: str) -> Iterator[Up]:
+def up(folder: Path, *arguments: str, **settings: str) -> Iterator[Up]:
     """Run `tracker up` while the block runs; stop it as Ctrl-C does."""
     web, sandbox = free_port(), free_port()
     environ = {**os.environ, **settings}
-    command = [TRACKER, "up", "--port", str(web), "--sandbox-port", str(sandbox)]
+    command = [TRACKER, "up", "--port", str(web), "--sandbox-port", str(sandbox), *arguments]
     with (folder / "up.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=environ)
     started = Up(folder, web, sandbox, process, environ)

@@ -41,9 +41,8 @@ def create_pages(gateway: Gateway) -> Flask:
 
 def _guard() -> None:
     """Turn away who speaks to another name, and forms that are not our own pages'."""
-    host = urlsplit(f"//{request.headers.get('Host', '')}")
     try:
-        name = host.hostname
+        name = urlsplit(f"//{request.headers.get('Host', '')}").hostname
     except ValueError:
         name = None
     if name not in _HOSTS:

@@ -305,11 +305,11 @@ def _page(app: Flask, request: Request) -> tuple[str, list[tuple[str, str]], byt
     environ = create_environ(
         path=path.decode("latin-1"),
         query_string=query.decode("latin-1"),
-        base_url=f"http://{request.header('host') or 'localhost'}/",
         method=request.method,
         headers=request.headers,
         input_stream=BytesIO(request.body),
         content_length=len(request.body),
     )
+    environ["HTTP_HOST"] = request.header("host") or ""  # as it came: the pages judge it
     chunks, status, headers = run_wsgi_app(app, environ, buffered=True)
     return status, list(headers), b"".join(chunks)
