@@ -1,50 +1,45 @@
 """Send what is queued: claim, write down that the call begins, call, record.
 
 Each step has its own short transaction, and none is open during the call. A process that dies
-anywhere leaves a state from which nobody sends twice.
+anywhere leaves a state from which nobody sends twice. The sender takes and records many at a time
+(`take`, `record`); here is one message's way, step by step.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
-from uuid import UUID
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session
 
-from tracker.domain.failures import reconnect_delay, retry_delay
-from tracker.domain.message import Discovery, PassMessage, SlideText
-from tracker.domain.status import Status
-from tracker.gateway import Accepted, Answer, Gateway, NotSent, Refused, Unknown
-from tracker.protocol.codes import ErrorClass
-from tracker.protocol.tracking import tracking_key
-from tracker.store import alerts, ingest, messages, outbox
+from tracker.domain.message import PassMessage
+from tracker.gateway import Answer, Gateway
+from tracker.store import messages, outbox
 from tracker.store.db import Sessions
-from tracker.store.outbox import CallReport, Claim
+from tracker.store.outbox import Claim
 
-from . import receive
+from . import take
+from .record import Sent, record_all
+from .take import Policy
 
 Clock = Callable[[], datetime]
 RECORD_PAUSES_SECONDS: Final = (0.2, 0.5, 1, 2, 4, 8, 8, 8)
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """What came of one claim; `outcome` is None when the claim was lost before the call."""
-
-    public_id: UUID
-    outcome: str | None
-    status: Status | None
-
-
-def claim(sessions: Sessions, limit: int, now: datetime) -> list[Claim]:
+def claim(
+    sessions: Sessions, limit: int, now: datetime, policy: Policy | None = None
+) -> list[Claim]:
     """Take up to `limit` due messages for this sender, after settling what others left behind."""
     with sessions.begin() as session:
         outbox.expire_leases(session, now)
-        return outbox.claim(session, limit, now)
+        return take.claim(session, limit, now, policy or Policy())
+
+
+def expire_leases(sessions: Sessions, now: datetime) -> int:
+    """Settle what senders left behind that are gone; returns how many messages."""
+    with sessions.begin() as session:
+        return outbox.expire_leases(session, now)
 
 
 def begin(sessions: Sessions, claimed: Claim, now: datetime) -> PassMessage | None:
@@ -52,28 +47,23 @@ def begin(sessions: Sessions, claimed: Claim, now: datetime) -> PassMessage | No
     with sessions.begin() as session:
         if not outbox.begin_call(session, claimed, now):
             return None
-        return _load(session, claimed.message_id)
+        row = messages.by_id(session, claimed.message_id)
+        assert row is not None  # noqa: S101  # claimed in this transaction, and never deleted alone
+        return take.pass_message(row, messages.content(session, row.id))
 
 
 def record(
-    sessions: Sessions, claimed: Claim, answer: Answer, *, zone: ZoneInfo, now: datetime
+    sessions: Sessions,
+    claimed: Claim,
+    answer: Answer,
+    *,
+    zone: ZoneInfo,
+    default_from: str | None = None,
+    now: datetime,
 ) -> Sent:
     """Commit what the gateway answered, and match the postbacks that came before the answer."""
-    with sessions.begin() as session:
-        message = messages.by_id(session, claimed.message_id)
-        attempts = message.attempts if message else 1
-        values = _values(answer, attempts, now)
-        if isinstance(answer, Accepted):
-            ingest.lock(session, [tracking_key(answer.tracking_id)])
-        is_ours = outbox.finish(session, claimed, now, _report(answer), values)
-        if isinstance(answer, Refused) and answer.error_class is ErrorClass.PERMANENT_ACCOUNT:
-            detail = f"The gateway refuses our account: {_report(answer).detail}"
-            alerts.sound(session, "account", answer.code or "no code", detail, now)
-        if is_ours and message:
-            ingest.mark_hours(session, {message.created_at})
-        if is_ours and isinstance(answer, Accepted):
-            receive.match_waiting(session, tracking_key(answer.tracking_id), zone=zone, now=now)
-    return Sent(claimed.public_id, _report(answer).outcome, values["status"] if is_ours else None)
+    ended = [(claimed, answer)]
+    return record_all(sessions, ended, zone=zone, default_from=default_from, now=now)[0]
 
 
 def call(
@@ -102,66 +92,3 @@ def _record_patiently(
         except OperationalError:
             time.sleep(pause)
     return record(sessions, claimed, answer, zone=zone, now=clock())
-
-
-def _load(session: Session, message_id: int) -> PassMessage:
-    row = messages.by_id(session, message_id)
-    assert row is not None  # noqa: S101  # claimed in this transaction, and never deleted alone
-    content = messages.content(session, message_id)
-    return PassMessage(
-        to=row.recipient,
-        mms_id=row.mms_id,
-        from_=row.sender,
-        campaign_ref=row.campaign_ref,
-        reference=row.reference,
-        custom_subject=content.custom_subject,
-        custom_text=tuple(SlideText(**text) for text in content.custom_text),
-        ddm=Discovery(**content.ddm) if content.ddm else None,
-        data=content.data,
-        pass_data=content.pass_data,
-        send_at=row.send_at,
-    )
-
-
-def _values(answer: Answer, attempts: int, now: datetime) -> dict[str, Any]:
-    match answer:
-        case Accepted():
-            return {
-                "status": Status.ACCEPTED,
-                "tracking_id": answer.tracking_id,
-                "tracking_key": tracking_key(answer.tracking_id),
-                "sender_used": answer.sender_used and answer.sender_used[:32],
-                "accepted_at": now,
-                "error_code": None,
-                "error_info": None,
-            }
-        case Refused():
-            return _refused_values(answer, attempts, now)
-        case NotSent():
-            return {"status": Status.QUEUED, "due_at": now + reconnect_delay(attempts)}
-        case Unknown():
-            return {"status": Status.UNKNOWN}
-
-
-def _refused_values(answer: Refused, attempts: int, now: datetime) -> dict[str, Any]:
-    said = {
-        "error_code": answer.code[:16] or None,
-        "error_info": answer.info and answer.info[:1000],
-    }
-    delay = retry_delay(answer.error_class, attempts)
-    if delay is None:
-        return {**said, "status": Status.REFUSED, "finished_at": now}
-    return {**said, "status": Status.QUEUED, "due_at": now + delay}
-
-
-def _report(answer: Answer) -> CallReport:
-    match answer:
-        case Accepted():
-            return CallReport(outcome="accepted", detail=None, answer=answer.answer)
-        case Refused():
-            detail = f"{answer.code or 'no code'}: {answer.info or 'no text'}"[:1000]
-            return CallReport(outcome="refused", detail=detail, answer=answer.answer)
-        case Unknown():
-            return CallReport(outcome="unknown", detail=answer.why[:1000], answer=answer.answer)
-        case NotSent():
-            return CallReport(outcome="not_sent", detail=answer.why, answer=None)

@@ -12,10 +12,13 @@ from sqlalchemy.orm import Session
 
 from tracker.domain.message import Checked, Problem
 from tracker.domain.validation import check
+from tracker.domain.windows import SendWindow
 from tracker.protocol.passdata import PASS_FIELDS
 from tracker.protocol.request import PassRequest, RequestFormatError, from_xml
 from tracker.store import ingest, outbox
 from tracker.store.db import Sessions
+
+from . import suppress
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +40,15 @@ def one(
     default_from: str | None,
     now: datetime,
     repeat: Repeat | None = None,
+    window: SendWindow | None = None,
 ) -> tuple[UUID, tuple[Problem, ...]]:
     """Queue one message and return its public id with what is worth a warning.
 
     A request made before under the same `repeat` queues nothing and returns the first message.
 
     Raises:
-        InvalidMessageError: with every field that is wrong; nothing is queued.
+        InvalidMessageError: with every field that is wrong, also when the number is suppressed;
+            nothing is queued.
         RepeatDiffersError: the key belongs to another request.
     """
     public_id, checked = _checked(request, default_from)
@@ -52,7 +57,8 @@ def one(
         with sessions.begin() as session:
             if repeat and (first := _first(session, repeat, digest)):
                 return first, checked.warnings
-            message_id = outbox.add(session, checked.message, public_id, now)
+            suppress.check(session, checked.message.to)
+            message_id = outbox.add(session, checked.message, public_id, now, window)
             ingest.mark_hours(session, {now})
             if repeat:
                 outbox.add_key(session, repeat.token_id, repeat.key, digest, message_id)
@@ -66,8 +72,13 @@ def one(
 
 
 def again(session: Session, request: Mapping[str, object], now: datetime) -> UUID:
-    """Queue what was sent before once more, in the caller's transaction; returns the new id."""
+    """Queue what was sent before once more, in the caller's transaction; returns the new id.
+
+    Raises:
+        InvalidMessageError: the number is suppressed by now.
+    """
     public_id, checked = _checked(request, None)
+    suppress.check(session, checked.message.to)
     outbox.add(session, checked.message, public_id, now)
     ingest.mark_hours(session, {now})
     return public_id

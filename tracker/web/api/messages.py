@@ -29,6 +29,7 @@ def create_message() -> tuple[dict[str, Any], int, dict[str, str]]:
             context.sessions(),
             reading.json_object(),
             default_from=context.settings().default_from,
+            window=context.send_window(),
             now=context.now(),
             repeat=_repeat(),
         )
@@ -106,6 +107,9 @@ def _address(public_id: UUID) -> str:
 def _manage(action: Callable[[], Any]) -> Any:  # noqa: ANN401  # whatever the action gives
     try:
         return action()
+    except InvalidMessageError as error:
+        detail = "It cannot be sent again as it is; nothing was queued."
+        raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, error.problems) from error
     except manage.NoSuchMessageError:
         raise _no_message() from None
     except manage.NotPossibleError as error:
