@@ -270,9 +270,10 @@ def finish(
     The caller has locked the messages. They leave the queue unless it is said when they are due.
     """
     attempts = [
-        {"claim_id": claim_id, "finished_at": now, **asdict(report)}
+        {"claim_id": claim_id, "finished_at": now, "outcome": report.outcome,
+         "detail": report.detail, "answer": report.answer}
         for claim_id, report in reports.items()
-    ]
+    ]  # fmt: skip
     rows = [
         {"id": id_, "updated_at": now, "due_at": None, **changes[id_]} for id_ in sorted(changes)
     ]
