@@ -12,6 +12,7 @@ from . import (
     accounts,
     database,
     doctor,
+    gateway,
     messages,
     postback_tokens,
     postbacks,
@@ -44,6 +45,7 @@ for command in (
     accounts.token,
     postback_tokens.postback_token,
     spool.spool,
+    gateway.gateway,
     doctor.doctor,
 ):
     cli.add_command(command)

@@ -46,6 +46,7 @@ SECTIONS: Final = (
     ("Postbacks", "journal.list_postbacks", "postbacks"),
     ("Alerts", "watch.list_alerts", "alert"),
     ("Suppressed", "watch.list_suppressed", "suppressed"),
+    ("Gateway", "gateway_page.show", "sending"),
 )
 ERRORS: Final = {
     400: ("This cannot be read", "The address or the form is not complete. Go back and try again."),
