@@ -159,3 +159,35 @@ def test_an_outage_of_the_database_is_one_line_and_the_sender_goes_on(
     stop.set()
     thread.join(20)
     assert [record.message for record in caplog.records] == ["no database; waiting for it"]
+
+
+def test_two_sender_processes_keep_the_set_rate_together(
+    database_url: str, sessions: Sessions
+) -> None:
+    for _ in range(40):
+        queued(sessions)
+    with running(SandboxOptions()) as gateway:
+        settings = {**environ(database_url, gateway.gateway_url), "TRACKER_SEND_RATE": "8"}
+        processes = [subprocess.Popen(COMMAND, env=settings) for _ in range(2)]
+        try:
+            until(lambda: len(gateway.calls) >= 25)
+        finally:
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.wait(20)
+        times = sorted(call.received_at for call in gateway.calls)
+    # The database hands the slots out; a call may be on its way longer than the one after it.
+    seconds = (times[-1] - times[0]).total_seconds()
+    assert (len(times) - 1) / seconds <= 8 * 1.15
+
+
+def test_a_wrong_key_stops_after_the_first_few_calls_and_loses_nothing(
+    sessions: Sessions, sandbox: RunningSandbox
+) -> None:
+    for _ in range(100):
+        queued(sessions)
+    gateway = Gateway(sandbox.gateway_url, "a-wrong-key", 5)
+    Sender(sessions, gateway, zone=DEFAULT_ZONE, clock=lambda: datetime.now(UTC)).drain()
+    assert statuses(sessions) == {Status.QUEUED: 100}
+    assert len(sandbox.calls) <= 8
