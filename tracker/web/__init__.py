@@ -8,7 +8,18 @@ from tracker import logs
 from tracker.config import Settings, kept_secret
 from tracker.store import db
 
-from . import api, context, health, journal, pages, postback_address, postbacks, problems, watch
+from . import (
+    api,
+    api_docs,
+    context,
+    health,
+    journal,
+    pages,
+    postback_address,
+    postbacks,
+    problems,
+    watch,
+)
 from .receiver import RECEIVER, Receiver
 
 
@@ -26,6 +37,7 @@ def create_app(settings: Settings) -> Flask:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     app.register_blueprint(postbacks.bp)
     app.register_blueprint(api.bp)
+    app.register_blueprint(api_docs.bp)
     app.register_blueprint(health.bp)
     pages.register(app)
     app.register_blueprint(journal.bp)
