@@ -1,0 +1,51 @@
+"""What the tests of the JSON API share: a caller with a token, and the one shape of errors."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from flask import Flask
+
+from tracker.services import accounts
+from tracker.store.db import Sessions
+from tracker.store.models import Scope
+
+
+class Api:
+    """A caller with a token."""
+
+    def __init__(self, app: Flask, token: str) -> None:
+        self.client = app.test_client()
+        self.headers = {"Authorization": f"Bearer {token}"}
+
+    def get(self, path: str, **query: object) -> Any:
+        return self.client.get(f"/api/v1{path}", query_string=query, headers=self.headers)
+
+    def post(self, path: str, json: object = None, **headers: str) -> Any:
+        return self.client.post(f"/api/v1{path}", json=json, headers={**self.headers, **headers})
+
+
+def api_of(
+    app: Flask,
+    sessions: Sessions,
+    now: datetime,
+    *,
+    name: str = "tests",
+    scopes: Collection[Scope] = tuple(Scope),
+    rate_per_minute: int | None = None,
+) -> Api:
+    """Return a caller whose token may do this, and this often."""
+    made = accounts.create_token(
+        sessions, name, scopes=scopes, rate_per_minute=rate_per_minute, actor="test", now=now
+    )
+    return Api(app, made.token)
+
+
+def is_problem(answer: Any, status: int) -> dict[str, Any]:
+    """Check the one shape of all errors and return the document."""
+    assert answer.status_code == status, answer.text
+    assert answer.mimetype == "application/problem+json"
+    document: dict[str, Any] = answer.json
+    assert {"type", "title", "status", "detail"} <= set(document)
+    assert document["status"] == status
+    return document
