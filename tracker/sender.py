@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tracker.gateway import Gateway
 from tracker.services import rollups, send
+from tracker.services.batch_work import BatchWorker
 from tracker.services.send import Sent
 from tracker.store.db import Sessions
 from tracker.store.outbox import Claim
@@ -48,10 +49,11 @@ class Sender:
         """Send until `stop` is set; then finish the calls under way and return."""
         pending: set[Future[Sent]] = set()
         with (
-            ThreadPoolExecutor(1, thread_name_prefix="rollups") as aside,
+            ThreadPoolExecutor(2, thread_name_prefix="aside") as aside,
             ThreadPoolExecutor(self._calls_at_once, thread_name_prefix="call") as pool,
         ):
             aside.submit(self._keep_rollups, stop)
+            aside.submit(BatchWorker(self._sessions, self._clock).run, stop)
             while not stop.is_set():
                 claims = self._claim(self._calls_at_once - len(pending))
                 pending |= {pool.submit(self._call, claimed) for claimed in claims}

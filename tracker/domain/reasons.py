@@ -70,6 +70,8 @@ _FAILED = {
 
 
 def _queued(message: Explained) -> str:
+    if message.due_at is None:
+        return "Its batch is paused; it waits until the batch is resumed."
     due = f"{message.due_at:%Y-%m-%d %H:%M:%S} UTC"
     if message.attempts and message.error_code:
         return f"It waits for the next try at {due}; the last one was refused: {_error(message)}"

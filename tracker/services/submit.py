@@ -46,7 +46,7 @@ def one(
         InvalidMessageError: with every field that is wrong; nothing is queued.
         RepeatDiffersError: the key belongs to another request.
     """
-    public_id, checked = _checked(request, default_from)
+    public_id, checked = checked_anew(request, default_from)
     digest = sha256(json.dumps(request, sort_keys=True, default=str).encode()).digest()
     try:
         with sessions.begin() as session:
@@ -67,15 +67,23 @@ def one(
 
 def again(session: Session, request: Mapping[str, object], now: datetime) -> UUID:
     """Queue what was sent before once more, in the caller's transaction; returns the new id."""
-    public_id, checked = _checked(request, None)
+    public_id, checked = checked_anew(request, None)
     outbox.add(session, checked.message, public_id, now)
     ingest.mark_hours(session, {now})
     return public_id
 
 
-def _checked(request: Mapping[str, object], default_from: str | None) -> tuple[UUID, Checked]:
+def checked_anew(
+    request: Mapping[str, object], default_from: str | None, *, with_doubts: bool = True
+) -> tuple[UUID, Checked]:
+    """Check a request, and give the message that it asks for its ids.
+
+    Raises:
+        InvalidMessageError: with every field that is wrong.
+    """
     public_id = uuid4()
-    return public_id, _with_pass_id(check(request, default_from=default_from), public_id)
+    checked = check(request, default_from=default_from, with_doubts=with_doubts)
+    return public_id, _with_pass_id(checked, public_id)
 
 
 def _first(session: Session, repeat: Repeat, digest: bytes) -> UUID | None:

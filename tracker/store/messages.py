@@ -15,7 +15,7 @@ from tracker.domain import numbers
 from tracker.domain.status import Status
 from tracker.protocol.tracking import tracking_key
 
-from .models import Carrier, Message, MessageContent, Postback, SendAttempt
+from .models import Batch, Carrier, Message, MessageContent, Postback, SendAttempt
 from .rows import AttemptRow, ContentRow, MessageRow, Page
 
 _COLUMNS = tuple(getattr(Message, name) for name in MessageRow.__dataclass_fields__)
@@ -44,6 +44,7 @@ class MessageFilter:
     code: str | None = None  # of an answer or of any postback
     created_from: datetime | None = None
     created_to: datetime | None = None  # exclusive
+    batch_id: str | None = None  # the public one
 
 
 def search(
@@ -190,6 +191,9 @@ def _conditions(wanted: MessageFilter) -> list[ColumnElement[bool]]:
         code = wanted.code.upper()
         told = and_(Postback.message_id == Message.id, Postback.code == code)
         conditions.append(or_(Message.error_code == code, exists().where(told)))
+    if wanted.batch_id is not None:
+        batch = select(Batch.id).where(Batch.public_id == _uuid(wanted.batch_id))
+        conditions.append(Message.batch_id == batch.scalar_subquery())
     if wanted.created_from is not None:
         conditions.append(Message.created_at >= wanted.created_from)
     if wanted.created_to is not None:

@@ -13,13 +13,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import exists, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, case, exists, literal, null, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from tracker.domain.message import PassMessage
 from tracker.domain.status import Status
 
-from . import ingest
+from . import batches, ingest
 from .models import IS_IN_OUTBOX, IdempotencyKey, Message, MessageContent, SendAttempt
 
 LEASE: Final = timedelta(seconds=60)
@@ -162,9 +162,9 @@ def expire_leases(session: Session, now: datetime) -> int:
     is_late = (IS_IN_OUTBOX, Message.status == Status.SENDING, Message.lease_until <= now)
     called = exists().where(SendAttempt.claim_id == Message.claim_id)
     moved: list[datetime] = []
-    ends = (
+    ends: tuple[tuple[ColumnElement[bool], dict[str, Any]], ...] = (
         (called, {"status": Status.UNKNOWN, "due_at": None}),
-        (~called, {"status": Status.QUEUED}),
+        (~called, {"status": Status.QUEUED, "due_at": _unless_held(Message.due_at)}),
     )
     for condition, values in ends:
         moved += session.scalars(
@@ -178,12 +178,20 @@ def expire_leases(session: Session, now: datetime) -> int:
     return len(moved)
 
 
+def _unless_held(due_at: ColumnElement[Any] | InstrumentedAttribute[Any]) -> ColumnElement[Any]:
+    """Return when a message is due again: not at all while its batch is paused."""
+    is_held = and_(Message.batch_id.is_not(None), batches.is_held(Message.batch_id))
+    return case((is_held, null()), else_=due_at)
+
+
 def _settle(
     session: Session,
     claim: Claim,
     now: datetime,
     values: Mapping[str, Any],
 ) -> bool:
+    if (due_at := values.get("due_at")) is not None:
+        values = {**values, "due_at": _unless_held(literal(due_at, Message.due_at.type))}
     statement = (
         update(Message)
         .where(

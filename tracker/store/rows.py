@@ -54,6 +54,7 @@ class MessageRow:
     sent_at: datetime | None
     finished_at: datetime | None
     resent_as: UUID | None
+    batch_id: int | None = None
 
     @property
     def status_label(self) -> str:

@@ -140,6 +140,7 @@ _MESSAGE_FILTERS: Final[Mapping[str, Reader]] = {
     "spid": reading.text,
     "handset": reading.text,
     "code": reading.text,
+    "batch_id": reading.batch_id,
     "created_from": reading.moment,
     "created_to": reading.moment,
 }
