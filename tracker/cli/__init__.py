@@ -10,6 +10,7 @@ from tracker.config import SettingsError
 
 from . import (
     accounts,
+    batch,
     database,
     doctor,
     messages,
@@ -37,6 +38,8 @@ for command in (
     database.db,
     messages.send,
     messages.show,
+    batch.batch,
+    batch.batches_,
     postbacks.postback,
     replay.replay,
     rebuild.rebuild,

@@ -104,6 +104,24 @@ def receive(
     return public_id
 
 
+def defaults_of(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Return the request object of fields by the names of columns: `from`, `pass.BARCODEVALUE`.
+
+    Raises:
+        ValueError: a name is not that of a field.
+    """
+    given = [(name, batch_columns.field_of(name), value) for name, value in pairs if value.strip()]
+    for name, field_name, _ in given:
+        if field_name is None:
+            meant = batch_columns.near(name)
+            raise ValueError(
+                f"{name!r} is not a field{f'; did you mean {meant}?' if meant else ''}"
+            )
+    columns = [batch_columns.Column(name, field_name) for name, field_name, _ in given]
+    request, _ = batch_columns.Rows(columns, {}).request([value for _, _, value in given])
+    return request
+
+
 def set_columns(
     sessions: Sessions,
     public_id: UUID,

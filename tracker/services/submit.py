@@ -1,7 +1,7 @@
 """Queue a message: check it, then commit the intent to send it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
@@ -74,14 +74,18 @@ def again(session: Session, request: Mapping[str, object], now: datetime) -> UUI
 
 
 def checked_anew(
-    request: Mapping[str, object], default_from: str | None, *, with_doubts: bool = True
+    request: Mapping[str, object],
+    default_from: str | None,
+    *,
+    with_doubts: bool = True,
+    new_id: Callable[[], UUID] = uuid4,
 ) -> tuple[UUID, Checked]:
     """Check a request, and give the message that it asks for its ids.
 
     Raises:
         InvalidMessageError: with every field that is wrong.
     """
-    public_id = uuid4()
+    public_id = new_id()
     checked = check(request, default_from=default_from, with_doubts=with_doubts)
     return public_id, _with_pass_id(checked, public_id)
 

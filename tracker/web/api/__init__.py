@@ -2,6 +2,7 @@
 
 reading     what every view reads out of a request: JSON, filters, limit, cursor
 messages    send, list, look at, cancel, send again
+batches     files of messages: hand in, follow, pause, resume, cancel
 postbacks   the journal, the exact bytes, judging anew
 """
 
@@ -39,4 +40,4 @@ def authenticate() -> None:
 
 
 # The views put themselves on `bp`.
-from . import messages, postbacks  # noqa: E402, F401
+from . import batches, messages, postbacks  # noqa: E402, F401

@@ -30,7 +30,7 @@ def create_message() -> tuple[dict[str, Any], int, dict[str, str]]:
             reading.json_object(),
             default_from=context.settings().default_from,
             now=context.now(),
-            repeat=_repeat(),
+            repeat=repeat_of(),
         )
     except RepeatDiffersError as error:
         raise ApiError(HTTPStatus.CONFLICT, f"{str(error).capitalize()}.") from error
@@ -84,7 +84,8 @@ def resend_message(message_id: str) -> tuple[dict[str, Any], int, dict[str, str]
     return _one(new), HTTPStatus.ACCEPTED, {"Location": _address(new)}
 
 
-def _repeat() -> Repeat | None:
+def repeat_of() -> Repeat | None:
+    """Return how the caller marks a request that it may make again."""
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
