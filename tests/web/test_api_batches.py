@@ -1,4 +1,4 @@
-"""The API of batches: files come in, are followed, held and cancelled, and say what came of them."""
+"""The API of batches: files come in, are followed, held and cancelled, and tell of it."""
 
 import csv
 import io
@@ -61,7 +61,7 @@ def test_a_file_is_taken_checked_queued_and_told_of(api: Caller) -> None:
     assert answer.status_code == 202, answer.text
     assert (answer.json["status"], answer.json["name"]) == ("checking", "spring")
     api.work()
-    shown = api.client.get(answer.headers["Location"], headers=api.headers).json
+    shown: Any = api.client.get(answer.headers["Location"], headers=api.headers).json
     assert (shown["status"], shown["rows"], shown["queued_rows"]) == ("queued", 3, 3)
     assert shown["counts"] == {"queued": 3}
     assert shown["format"] == {"encoding": "utf-8", "separator": "comma", "has_bom": False}
@@ -223,5 +223,3 @@ def test_pages_of_batches_follow_each_other(api: Caller) -> None:
     rest = api.get("/batches", limit=2, cursor=page["next_cursor"]).json
     assert [item["id"] for item in page["items"] + rest["items"]] == ids[::-1]
     assert rest["next_cursor"] is None
-
-

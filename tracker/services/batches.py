@@ -13,6 +13,7 @@ Errors:
 """
 
 import codecs
+import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -120,6 +121,22 @@ def defaults_of(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     columns = [batch_columns.Column(name, field_name) for name, field_name, _ in given]
     request, _ = batch_columns.Rows(columns, {}).request([value for _, _, value in given])
     return request
+
+
+def preview(sessions: Sessions, batch: BatchRow, limit: int) -> list[list[str]]:
+    """Return the cells of the first rows of a batch's file, as far as they can be read."""
+    begin, found = batch.format["begin"], []
+    with sessions() as session:
+        piece = io.BytesIO(batches.chunk(session, batch.id, begin))
+    rows = batch_file.rows(
+        piece.read, batch.format["encoding"], batch.format["separator"], begin=begin
+    )
+    with suppress(FileError):
+        for row in rows:
+            found.append([cell.encode("utf-8", "replace").decode() for cell in row.cells])
+            if len(found) == limit:
+                break
+    return found
 
 
 def set_columns(

@@ -8,7 +8,18 @@ from tracker import logs
 from tracker.config import Settings, kept_secret
 from tracker.store import db
 
-from . import api, context, health, journal, pages, postback_address, postbacks, problems, watch
+from . import (
+    api,
+    batches,
+    context,
+    health,
+    journal,
+    pages,
+    postback_address,
+    postbacks,
+    problems,
+    watch,
+)
 from .receiver import RECEIVER, Receiver
 
 
@@ -30,6 +41,7 @@ def create_app(settings: Settings) -> Flask:
     pages.register(app)
     app.register_blueprint(journal.bp)
     app.register_blueprint(watch.bp)
+    app.register_blueprint(batches.bp)
     app.register_blueprint(postback_address.bp)
     app.register_error_handler(HTTPException, _error)
     return app
