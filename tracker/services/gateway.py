@@ -126,7 +126,8 @@ def explained(state: StateRow) -> str:
     """Return in a sentence or two why the queue is paused, and what to do."""
     if state.paused_by == GATEWAY:
         return (
-            "The gateway refuses our account. Nothing is sent meanwhile, and nothing is lost. Mend what it says with the gateway;"
+            "The gateway refuses our account. Nothing is sent meanwhile, and nothing is lost."
+            " Mend what it says with the gateway;"
             " one message tries it now and then, and when it is accepted the rest follows by"
             " itself. Or resume by hand."
         )
