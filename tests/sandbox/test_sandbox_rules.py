@@ -37,7 +37,8 @@ XML = to_xml(a_request())
 
 
 def a_rule(**conditions: Any) -> Rule:
-    return Rule(**({"name": "it", "behaviour": LINK} | conditions))
+    usual: dict[str, Any] = {"name": "it", "behaviour": LINK}
+    return Rule(**(usual | conditions))
 
 
 def applied(rules: list[Rule], calls: list[tuple[str, str]], seed: int = 0) -> list[str]:
