@@ -19,6 +19,8 @@ from sandbox_support import (
     until,
 )
 
+from tracker.protocol.request import to_xml
+from tracker.protocol.response import parse_response
 from tracker.sandbox.options import Behaviour, SandboxOptions
 from tracker.sandbox.server import running
 
@@ -228,3 +230,16 @@ def test_a_name_and_a_password_in_the_url_are_shown_to_the_receiver() -> None:
         send(sandbox, a_request())
         until(lambda: receiver.arrivals)
         assert receiver.arrivals[0].headers["Authorization"] == "Basic dXNAZXI6cGFzcw=="
+
+
+def test_an_answer_that_waits_for_slow_postbacks_is_given_once() -> None:
+    """The receiver's patience ends while the answer still drips."""
+    behaviour = Behaviour(postback_before_answer=True, answer="drip", drip_seconds=1.0)
+    options = behaving(behaviour, receiver_seconds=0.5)
+    with receiving(Receiver()) as receiver, running(options) as sandbox:
+        sandbox.post_to(receiver.url)
+        answer = requests.post(
+            sandbox.gateway_url, data={"xml": to_xml(a_request())}, timeout=PATIENCE
+        )
+        assert answer.text.count("<STATUS>") == 1
+        assert parse_response(answer.text).is_success

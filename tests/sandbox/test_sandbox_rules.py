@@ -37,8 +37,8 @@ XML = to_xml(a_request())
 
 
 def a_rule(**conditions: Any) -> Rule:
-    given: dict[str, Any] = {"name": "it", "behaviour": LINK}
-    return Rule(**(given | conditions))
+    usual: dict[str, Any] = {"name": "it", "behaviour": LINK}
+    return Rule(**(usual | conditions))
 
 
 def applied(rules: list[Rule], calls: list[tuple[str, str]], seed: int = 0) -> list[str]:

@@ -45,7 +45,7 @@ class Request:
 
     __slots__ = (
         "body", "head_bytes", "headers", "is_persistent", "is_too_large", "method", "read",
-        "target",
+        "reply_is_due", "target",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -57,6 +57,7 @@ class Request:
         self.read = 0  # bytes of head and body
         self.is_too_large = False
         self.is_persistent = False
+        self.reply_is_due = False
 
     def header(self, name: str) -> str | None:
         """Return the first header of this name in lower case."""
@@ -200,9 +201,13 @@ class Client(asyncio.Protocol):
             body=None if request.is_too_large else bytes(request.body),
             content_type=request.header("content-type"),
         )
-        gateway = self._server.gateway
-        answer, reply = respond(gateway, received)
-        loop = self._server.loop
+        gateway, loop = self._server.gateway, self._server.loop
+        try:
+            answer, reply = respond(gateway, received)
+        except Exception:  # noqa: BLE001  # it is logged, and the sandbox goes on
+            _LOG.exception("Call failed")
+            self._reply(request, Reply(status=500, content_type="text/plain"))
+            return
         if answer.first:
             # Whichever comes sooner; the other one finds the request answered.
             loop.call_later(gateway.options.receiver_seconds, self._answer_later, request, reply)
@@ -215,8 +220,9 @@ class Client(asyncio.Protocol):
             loop.call_later(wait, answer.follow_up)
 
     def _answer_later(self, request: Request, reply: Reply) -> None:
-        if self._answering is not request:
+        if self._answering is not request or request.reply_is_due:
             return
+        request.reply_is_due = True
         if reply.wait_seconds > 0:
             loop = self._server.loop
             self._timer = loop.call_later(reply.wait_seconds, self._reply, request, reply)
