@@ -43,7 +43,7 @@ from tracker.protocol.postback import parse_postback
 from tracker.protocol.tracking import tracking_key
 from tracker.protocol.transport import document_of
 from tracker.services import receive, send
-from tracker.services.arrivals import Arrival
+from tracker.services.arrivals import Arrival, read
 from tracker.store import db, suppressions
 from tracker.store.db import Sessions
 from tracker.store.models import Alert, Handset, Message, MmsContent, Postback, PostbackBody
@@ -1010,3 +1010,15 @@ def test_almost_no_postback_moves_a_row_out_of_its_page(postgresql_url: str, siz
     assert updated == 2000
     assert hot / updated > (0.9 if size == 1 else 0.75), f"{hot} of {updated}"
     db.engine_of(sessions).dispose()
+
+
+@pytest.mark.parametrize("url", ["postgresql+psycopg://x@127.0.0.1:1/x", "sqlite:///no/such/file"])
+def test_a_database_that_lets_nobody_in_is_away_and_no_fault_of_a_postback(url: str) -> None:
+    """What is taken for the fault of one postback is quarantined once the database is back."""
+    away = db.connect(url, in_a_hurry=True)
+    body = a_postback("N102")
+    arrived = read(body, "text/xml", zone=DEFAULT_ZONE, now=datetime.now(UTC))
+    with pytest.raises(DBAPIError) as raised:
+        receive.ingest_each(away, [arrived], zone=DEFAULT_ZONE, now=datetime.now(UTC))
+    assert not receive.is_fault_of_a_row(raised.value)
+    db.engine_of(away).dispose()

@@ -127,7 +127,7 @@ def test_a_resend_that_the_template_is_against_is_refused_with_its_fields(
     manage.cancel(session_factory, old, "tests", datetime.now(UTC))
     api.put(f"{URL}/45633", json=TICKET)
     answer = api.post(f"/api/v1/messages/{old}/resend")
-    assert answer.status_code == 422
+    assert answer.status_code == 409
     fields = [e["field"] for e in answer.get_json(force=True)["errors"]]
     assert fields == ["pass_data.BARCODEVALUE", "pass_data.HEADERLABEL1"]
 

@@ -6,7 +6,9 @@ Errors:
 
 import sqlite3
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +19,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, SessionTransaction, SessionTransactionOrigin, sessionmaker
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from .base import UtcDateTime
 
@@ -78,6 +80,32 @@ def engine_of(sessions: Sessions) -> Engine:
     engine = sessions.kw["bind"]
     assert isinstance(engine, Engine)  # noqa: S101  # `connect` put it there
     return engine
+
+
+@contextmanager
+def driver_connection(engine: Engine) -> Iterator[PoolProxiedConnection]:
+    """Lend a connection of the driver itself, without the engine's own around it.
+
+    Raises:
+        DBAPIError: whatever the driver raises, also while it connects; whoever catches the errors
+            of a database must not take these for something else.
+    """
+    driver, pooled = engine.dialect.loaded_dbapi, None
+    try:
+        pooled = engine.raw_connection()
+        yield pooled
+    except driver.Error as error:
+        is_gone = pooled is not None and engine.dialect.is_disconnect(
+            error, pooled.driver_connection, None
+        )
+        if pooled is not None and is_gone:
+            pooled.invalidate(error)
+        raise DBAPIError.instance(
+            None, None, error, driver.Error, connection_invalidated=is_gone, dialect=engine.dialect
+        ) from error
+    finally:
+        if pooled is not None:
+            pooled.close()
 
 
 def is_reachable(sessions: Sessions) -> bool:

@@ -17,7 +17,6 @@ from psycopg.errors import error_from_result
 from psycopg.pq import DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
 
 from tracker.domain.fold import (
     DISCOVERY_FAILED,
@@ -31,6 +30,7 @@ from tracker.domain.fold import (
 from tracker.domain.status import FAILURES, LABELS
 
 from .bulk import type_of, without_types
+from .db import driver_connection
 from .ingest import EVENT, Done
 from .models import Message, Postback
 
@@ -62,19 +62,9 @@ def _execute(engine: Engine, argument: bytes) -> list[list[str]]:
 
     The driver's cursor and the engine's connection would cost as much as the rest of the way here.
     """
-    pooled = engine.raw_connection()
-    driver = cast("psycopg.Connection[Any]", pooled.driver_connection)
-    try:
+    with driver_connection(engine) as pooled:
+        driver = cast("psycopg.Connection[Any]", pooled.driver_connection)
         return _texts(_run(driver.pgconn, argument))
-    except psycopg.Error as error:
-        if driver.closed:
-            pooled.invalidate(error)
-        raise DBAPIError.instance(
-            None, None, error, psycopg.Error, connection_invalidated=driver.closed,
-            dialect=engine.dialect,
-        ) from error  # fmt: skip
-    finally:
-        pooled.close()
 
 
 def _run(server: PGconn, argument: bytes) -> PGresult:

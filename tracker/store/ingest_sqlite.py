@@ -14,11 +14,11 @@ from typing import Any, Final
 
 from sqlalchemy import Engine
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import DBAPIError
 
 from tracker.domain.fold import Delivery, Outcome
 
 from .base import Base, UtcDateTime, to_utc
+from .db import driver_connection
 from .ingest import BODY, DELIVERY, EVENT, Done, Target, delivery_values
 from .models import Handset, Message, Postback, PostbackBody, RollupMark
 
@@ -69,20 +69,15 @@ def tell(
 
 @contextmanager
 def _writing(engine: Engine) -> Iterator[sqlite3.Cursor]:
-    pooled = engine.raw_connection()  # the engine's own connection costs as much as the writing
-    try:
+    with driver_connection(engine) as pooled:
         cursor: sqlite3.Cursor = pooled.cursor()  # type: ignore[assignment]
         try:
             cursor.execute("BEGIN IMMEDIATE")
             yield cursor
             cursor.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise DBAPIError.instance(None, None, error, sqlite3.Error, dialect=_DIALECT) from error
         finally:
             if cursor.connection.in_transaction:
                 cursor.execute("ROLLBACK")
-    finally:
-        pooled.close()
 
 
 def _target(cursor: sqlite3.Cursor, key: str) -> Target | None:

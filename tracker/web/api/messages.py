@@ -114,8 +114,8 @@ def _manage(action: Callable[[], Any]) -> Any:  # noqa: ANN401  # whatever the a
     except manage.NotPossibleError as error:
         raise ApiError(HTTPStatus.CONFLICT, str(error)) from error
     except InvalidMessageError as error:
-        # A client of the drop-in may send what our own checks would not let through.
-        detail = "It cannot be sent again from here: it has fields that we cannot check."
+        # What the template says since then, or a drop-in client sent past our own checks.
+        detail = f"It cannot be sent again as it is: {len(error.problems)} field(s) are wrong."
         raise ApiError(HTTPStatus.CONFLICT, detail, error.problems) from error
 
 
