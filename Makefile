@@ -28,6 +28,7 @@ lint: $(VENV)/.dev $(VENDOR)/.built
 
 bench: $(VENV)/.dev
 	$(BIN)/python bench/receive.py
+	$(BIN)/python bench/send.py
 
 assets: $(VENDOR)/.built
 

@@ -12,6 +12,7 @@ from threading import Event, Thread
 
 import pytest
 from builders import queued, reloaded
+from sqlalchemy import select
 
 from tracker.config import DEFAULT_ZONE
 from tracker.domain.status import Status
@@ -22,6 +23,7 @@ from tracker.sender import IDLE_SECONDS, Sender
 from tracker.store import db, messages
 from tracker.store.db import Sessions
 from tracker.store.messages import MessageFilter
+from tracker.store.models import SendAttempt
 from tracker.store.rows import MessageRow
 
 KEY = SandboxOptions().api_key
@@ -159,3 +161,35 @@ def test_an_outage_of_the_database_is_one_line_and_the_sender_goes_on(
     stop.set()
     thread.join(20)
     assert [record.message for record in caplog.records] == ["no database; waiting for it"]
+
+
+def test_two_sender_processes_keep_the_set_rate_together(
+    database_url: str, sessions: Sessions
+) -> None:
+    for _ in range(40):
+        queued(sessions)
+    with running(SandboxOptions()) as gateway:
+        settings = {**environ(database_url, gateway.gateway_url), "TRACKER_SEND_RATE": "8"}
+        processes = [subprocess.Popen(COMMAND, env=settings) for _ in range(2)]
+        try:
+            until(lambda: len(gateway.calls) >= 25)
+        finally:
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.wait(20)
+    with sessions() as session:
+        begun = sorted(session.scalars(select(SendAttempt.started_at)))
+    seconds = (begun[-1] - begun[0]).total_seconds()
+    assert len(begun) <= 8 * seconds + 2
+
+
+def test_a_wrong_key_stops_after_the_first_few_calls_and_loses_nothing(
+    sessions: Sessions, sandbox: RunningSandbox
+) -> None:
+    for _ in range(100):
+        queued(sessions)
+    gateway = Gateway(sandbox.gateway_url, "a-wrong-key", 5)
+    Sender(sessions, gateway, zone=DEFAULT_ZONE, clock=lambda: datetime.now(UTC)).drain()
+    assert statuses(sessions) == {Status.QUEUED: 100}
+    assert len(sandbox.calls) <= 8

@@ -1,4 +1,4 @@
-"""How we ask the gateway: one HTTP client, three outcomes.
+"""How we ask the gateway: one HTTP client, four outcomes.
 
     Accepted    it gave a tracking id
     Refused     it answered Failure, with a code
@@ -8,18 +8,16 @@
 Source: PROTOCOL 2.1, 3 and 4.8.
 """
 
+import re
 import socket
-import threading
+import ssl
 import time
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Final
+from urllib.parse import quote, urlencode, urlsplit
 
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+import certifi
+from httptools import HttpParserError, HttpResponseParser
 
 from tracker.domain.message import PassMessage
 from tracker.protocol.codes import ErrorClass, error_class
@@ -30,6 +28,11 @@ from tracker.protocol.xml import decode
 
 MAX_ANSWER_BYTES: Final = 64 * 1024
 MAX_CONNECT_SECONDS: Final = 10.0
+_BLOCK: Final = 16 * 1024
+_SHORTEST: Final = 0.001  # 0 would mean not to wait at all
+_BROKEN: Final = "the connection broke before the answer was complete"
+_CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([^\s"';]{1,40})""", re.IGNORECASE)
+_IN_A_PATH: Final = "/?=&%:;,+$!*'()@~-._[]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +81,10 @@ class Gateway:
         self._url = url
         self._api_key = api_key
         self._timeout_seconds = timeout_seconds
+        self._address = _Address.of(url)
 
     def send(self, message: PassMessage) -> Answer:
-        """Ask for one pass to be sent, once: nothing is retried here, not even by the library."""
+        """Ask for one pass to be sent, once: nothing is retried here."""
         request = to_request(message, self._api_key)
         return self.post(to_xml(request))
 
@@ -90,27 +94,15 @@ class Gateway:
 
     def post(self, document: bytes) -> Answer:
         """Post one document in the form field `xml` and read the answer."""
+        request = self._address.request(urlencode({"xml": document}).encode("ascii"))
         deadline = time.monotonic() + self._timeout_seconds
-        connect = min(MAX_CONNECT_SECONDS, self._timeout_seconds)
-        _wire.has_begun = False
         try:
-            # A new connection each time: a kept one may be closed by the other side just when it
-            # is used again, and then nobody knows whether the request was read.
-            with requests.Session() as session:
-                session.trust_env = False  # no proxy or netrc by surprise
-                session.mount("http://", _Adapter())
-                session.mount("https://", _Adapter())
-                response = session.post(
-                    self._url,
-                    data={"xml": document},
-                    timeout=(connect, self._timeout_seconds),
-                    allow_redirects=False,
-                    stream=True,
-                )
-                with response:
-                    return _read(response, deadline)
-        except (requests.RequestException, HTTPError) as error:
-            return _failure(error)
+            connection = self._address.connect(min(MAX_CONNECT_SECONDS, self._timeout_seconds))
+        except (OSError, UnicodeError):  # a host that no name can have is a UnicodeError
+            return NotSent("no connection to the gateway")
+        # From here on a byte of the request may have left, and whatever fails leaves it unknown.
+        with connection:
+            return _exchange(connection, request, deadline)
 
     def probe(self) -> str | None:
         """Say why no connection can be made, or None when one can; nothing is asked."""
@@ -146,17 +138,119 @@ def to_request(message: PassMessage, api_key: str) -> PassRequest:
     )
 
 
-def _read(response: requests.Response, deadline: float) -> Answer:
-    body = b""
-    # Whatever is there: a whole block would be waited for past the deadline, byte by byte.
-    while chunk := response.raw.read1(8192, decode_content=True):
-        body += chunk
-        if len(body) > MAX_ANSWER_BYTES:
-            return Unknown("the answer was larger than any real one", _text(body, response))
-        if time.monotonic() > deadline:
-            return Unknown("the answer took too long", _text(body, response))
-    answer = interpret(response.status_code, _text(body, response))
-    return replace(answer, raw=body) if isinstance(answer, Accepted | Refused) else answer
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """Where the gateway listens. Neither a proxy nor a netrc of the environment is heeded."""
+
+    host: str
+    port: int
+    head: bytes  # of every request, up to its length
+    tls: ssl.SSLContext | None
+
+    @classmethod
+    def of(cls, url: str) -> "_Address":
+        parts = urlsplit(url)
+        is_tls = parts.scheme == "https"
+        path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+        lines = [
+            f"POST {quote(path, safe=_IN_A_PATH)} HTTP/1.1",
+            f"Host: {parts.netloc.rpartition('@')[2]}",
+            "User-Agent: pass-delivery-tracker",
+            "Accept: text/xml, */*;q=0.5",
+            "Accept-Encoding: identity",
+            "Connection: close",
+            "Content-Type: application/x-www-form-urlencoded",
+            "Content-Length: ",
+        ]
+        return cls(
+            host=parts.hostname or "",
+            port=parts.port or (443 if is_tls else 80),
+            head="\r\n".join(lines).encode("ascii"),
+            tls=ssl.create_default_context(cafile=certifi.where()) if is_tls else None,
+        )
+
+    def request(self, form: bytes) -> bytes:
+        return b"%s%d\r\n\r\n%s" % (self.head, len(form), form)
+
+    def connect(self, seconds: float) -> socket.socket:
+        """Open a connection, handshake included.
+
+        A new one each time: a kept one may be closed by the other side just when it is used again,
+        and then nobody knows whether the request was read.
+        """
+        connection = socket.create_connection((self.host, self.port), seconds)
+        try:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.tls is None:
+                return connection
+            return self.tls.wrap_socket(connection, server_hostname=self.host)
+        except BaseException:
+            connection.close()
+            raise
+
+
+class _Reading:
+    """The answer so far; the parser calls the methods that begin with `on_`."""
+
+    def __init__(self) -> None:
+        self.body = bytearray()
+        self.is_complete = False
+        self.has_end = False  # of its own: a length, or chunks
+        self.content_type = ""
+        self.parser = HttpResponseParser(self)
+
+    @property
+    def status(self) -> int:
+        return int(self.parser.get_status_code())
+
+    @property
+    def text(self) -> str:
+        charset = _CHARSET.search(self.content_type)
+        # A NUL is no text for a database; everything else is kept as it came.
+        return decode(bytes(self.body), charset and charset[1]).text.replace("\0", "\ufffd")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        match name.lower():
+            case b"content-type":
+                self.content_type = value.decode("latin-1")
+            case b"content-length" | b"transfer-encoding":
+                self.has_end = True
+
+    def on_body(self, body: bytes) -> None:
+        self.body += body
+
+    def on_message_complete(self) -> None:
+        self.is_complete = self.status >= 200  # 100 Continue goes ahead of the answer
+
+
+def _exchange(connection: socket.socket, request: bytes, deadline: float) -> Answer:
+    """Write the request and read the answer, both before the deadline."""
+    reading = _Reading()
+    size = 0
+    try:
+        connection.settimeout(max(deadline - time.monotonic(), _SHORTEST))
+        connection.sendall(request)
+        while not reading.is_complete:
+            connection.settimeout(max(deadline - time.monotonic(), _SHORTEST))
+            # Whatever is there: a whole block would be waited for past the deadline, byte by byte.
+            if not (received := connection.recv(_BLOCK)):
+                break
+            size += len(received)
+            reading.parser.feed_data(received)
+            if size > MAX_ANSWER_BYTES:
+                return Unknown("the answer was larger than any real one", reading.text)
+            if time.monotonic() > deadline:
+                return Unknown("the answer took too long", reading.text or None)
+    except TimeoutError:
+        return Unknown("no answer in time", reading.text or None)
+    except (OSError, HttpParserError):
+        return Unknown(_BROKEN, reading.text or None)
+    # Without a length, the end of the connection is the end of the answer.
+    if not reading.is_complete and (reading.has_end or not reading.body):
+        return Unknown(_BROKEN, reading.text or None)
+    answer = interpret(reading.status, reading.text)
+    raw = bytes(reading.body)
+    return replace(answer, raw=raw) if isinstance(answer, Accepted | Refused) else answer
 
 
 def interpret(http_status: int, answer: str) -> Answer:
@@ -182,57 +276,3 @@ def _is_usable(tracking_id: str | None) -> bool:
 def _refused(response: GatewayResponse, answer: str) -> Refused:
     code = (response.error_code or "").upper()
     return Refused(code, response.error_info, error_class(code), answer)
-
-
-def _text(body: bytes, response: requests.Response) -> str:
-    charset = requests.utils.get_encoding_from_headers(response.headers)
-    declared = "charset" in response.headers.get("Content-Type", "").lower()
-    # A NUL is no text for a database; everything else is kept as it came.
-    return decode(body, charset if declared else None).text.replace("\0", "\ufffd")
-
-
-class _Wire(threading.local):
-    """Whether this thread's call may have reached the gateway: a byte of it was to be written."""
-
-    has_begun = False
-
-
-_wire = _Wire()
-
-
-class _WatchedConnection(HTTPConnection):
-    """Notes the first byte of a request. Exceptions alone do not tell before from after it."""
-
-    def send(self, data: Any) -> None:  # noqa: ANN401  # as the parent has it
-        if self.sock is None:
-            self.connect()
-        _wire.has_begun = True
-        super().send(data)
-
-
-class _WatchedTlsConnection(_WatchedConnection, HTTPSConnection):
-    """The same; the handshake is over before anything is sent."""
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _WatchedConnection
-
-
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _WatchedTlsConnection
-
-
-class _Adapter(HTTPAdapter):
-    """The library's adapter on connections that are watched; it retries nothing."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
-
-
-def _failure(error: Exception) -> Answer:
-    if not _wire.has_begun:
-        return NotSent("no connection to the gateway")
-    if isinstance(error, requests.exceptions.ReadTimeout | ReadTimeoutError):
-        return Unknown("no answer in time")
-    return Unknown("the connection broke before the answer was complete")

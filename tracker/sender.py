@@ -1,32 +1,47 @@
 """The loop that sends what is queued until it is told to stop.
 
-Any number of these may run, on any number of hosts: the database gives each message to one.
+    record all that was answered -> take as many as there are free calls -> the calls, side by side
+
+One thread does all the talking to the database, for many messages at a time; the others do nothing
+but call. Any number of senders may run, on any number of hosts: the database gives each message to
+one of them.
 """
 
 import logging
-from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from queue import Empty, SimpleQueue
 from threading import Event
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from tracker.gateway import Gateway
-from tracker.services import rollups, send
-from tracker.services.send import Sent
+from tracker.gateway import Answer, Gateway
+from tracker.services import record, rollups, send
+from tracker.services.record import Sent
+from tracker.services.take import Call, Policy, Taken, take
 from tracker.store.db import Sessions
 from tracker.store.outbox import Claim
 
 log = logging.getLogger(__name__)
 
+CALLS_AT_ONCE: Final = 64
+FIRST_CALLS: Final = 8  # at once, until it is known that all is well; then one more for each
 IDLE_SECONDS: Final = 0.5
+GATHER_SECONDS: Final = 0.004  # answers that come this close together are recorded together
+LEASES_SECONDS: Final = 2.0  # between two looks for what senders left behind that are gone
 ROLLUP_SECONDS: Final = 10.0
+PATIENCE_SECONDS: Final = 40.0  # for the database, at the end: nobody gives an answer twice
+
+_GOES_WELL: Final = frozenset({"accepted", "refused"})  # each message may be wrong by itself
+Ended = tuple[Claim, Answer]
 
 
 class Sender:
-    """Claims as many messages as it has free calls, and makes the calls side by side."""
+    """Takes as many messages as it has free calls, and makes the calls side by side."""
 
     def __init__(
         self,
@@ -35,53 +50,179 @@ class Sender:
         *,
         zone: ZoneInfo,
         clock: Callable[[], datetime],
-        calls_at_once: int = 8,
-        discover_known: bool = False,
+        policy: Policy | None = None,
+        calls_at_once: int = CALLS_AT_ONCE,
     ) -> None:
         self._sessions = sessions
         self._gateway = gateway
         self._zone = zone
         self._clock = clock
+        self._policy = policy or Policy()
         self._calls_at_once = calls_at_once
-        self._discover_known = discover_known
+        self._answers: SimpleQueue[Ended | None] = SimpleQueue()
+        self._under_way = 0  # calls
+        self._room = min(FIRST_CALLS, calls_at_once)  # for calls, while all goes well
+        self._unrecorded: list[Ended] = []  # for want of a database
+        self._leases_at = 0.0
         self._is_cut_off = False  # from the database
 
     def run(self, stop: Event) -> None:
         """Send until `stop` is set; then finish the calls under way and return."""
-        pending: set[Future[Sent]] = set()
         with (
             ThreadPoolExecutor(1, thread_name_prefix="rollups") as aside,
             ThreadPoolExecutor(self._calls_at_once, thread_name_prefix="call") as pool,
         ):
             aside.submit(self._keep_rollups, stop)
             while not stop.is_set():
-                claims = self._claim(self._calls_at_once - len(pending))
-                pending |= {pool.submit(self._call, claimed) for claimed in claims}
-                if not pending:
-                    stop.wait(IDLE_SECONDS)
-                    continue
-                _, pending = wait(pending, timeout=IDLE_SECONDS, return_when=FIRST_COMPLETED)
+                self._settle()
+                self._wait(self._start(pool))
+            self._finish()
 
     def drain(self) -> int:
         """Send what is due now, and return how many calls were made; for tests and scripts."""
         count = 0
-        while claims := self._claim(self._calls_at_once):
-            with ThreadPoolExecutor(self._calls_at_once) as pool:
-                count += len(list(pool.map(self._call, claims)))
-        return count
+        with ThreadPoolExecutor(self._calls_at_once) as pool:
+            while True:
+                taken = self._start(pool)
+                count += len(taken.calls)
+                self._finish()
+                if not taken.calls and not taken.is_more:
+                    return count
 
-    def _claim(self, limit: int) -> list[Claim]:
-        if limit <= 0:
-            return []
+    def _start(self, pool: ThreadPoolExecutor) -> Taken:
+        """Take what there are free calls for, and make those calls."""
+        free = self._room - self._under_way
+        if free <= 0 or self._unrecorded:
+            return Taken()
+        taken = self._take(free)
+        self._under_way += len(taken.calls)
+        for call in taken.calls:
+            pool.submit(self._call, call)
+        return taken
+
+    def _take(self, limit: int) -> Taken:
         try:
-            claims = send.claim(self._sessions, limit, self._clock())
+            if time.monotonic() >= self._leases_at:
+                send.expire_leases(self._sessions, self._clock())
+                self._leases_at = time.monotonic() + LEASES_SECONDS
+            taken = take(self._sessions, limit, self._clock(), self._policy)
         except SQLAlchemyError as error:
-            if not self._is_cut_off:  # once an outage, not twice a second
-                log.error("no database; waiting for it", extra={"error": type(error).__name__})  # noqa: TRY400
-            self._is_cut_off = True
-            return []
+            self._note_cut_off(error)
+            return Taken()
         self._is_cut_off = False
-        return claims
+        return taken
+
+    def _call(self, call: Call) -> None:
+        try:
+            answer = self._gateway.send(call.message)
+        except Exception:
+            # The lease settles it: the message becomes unknown.
+            log.exception("call failed", extra={"public_id": str(call.claim.public_id)})
+            self._answers.put(None)
+        else:
+            self._answers.put((call.claim, answer))
+
+    def _wait(self, taken: Taken) -> None:
+        """Wait for an answer, or until it is worth to ask for messages again."""
+        if taken.is_more:
+            return
+        seconds = IDLE_SECONDS
+        if taken.next_at is not None and not self._unrecorded:
+            seconds = min(seconds, (taken.next_at - self._clock()).total_seconds())
+        try:
+            self._keep(self._answers.get(timeout=max(0.0, seconds)))
+        except Empty:
+            return
+        time.sleep(GATHER_SECONDS)
+
+    def _settle(self) -> None:
+        """Record all that was answered by now."""
+        while True:
+            try:
+                self._keep(self._answers.get_nowait())
+            except Empty:
+                break
+        if self._unrecorded:
+            self._record()
+
+    def _keep(self, ended: Ended | None) -> None:
+        self._under_way -= 1
+        if ended is not None:
+            self._unrecorded.append(ended)
+
+    def _finish(self) -> None:
+        """Wait for the calls under way, and record them, through an outage that ends soon."""
+        while self._under_way:
+            self._keep(self._answers.get())
+        until = time.monotonic() + PATIENCE_SECONDS
+        while self._unrecorded:
+            self._record()
+            if not self._unrecorded:
+                return
+            if time.monotonic() > until:
+                for claim, _ in self._unrecorded:
+                    log.error("call not recorded", extra={"public_id": str(claim.public_id)})
+                self._unrecorded = []
+                return
+            time.sleep(IDLE_SECONDS)
+
+    def _record(self) -> None:
+        """Record what is unrecorded; what the database cannot take now is kept."""
+        try:
+            self._tell(self._record_these(self._unrecorded))
+            self._unrecorded = []
+        except (DataError, IntegrityError):
+            self._record_each()
+        except SQLAlchemyError as error:
+            self._note_cut_off(error)
+        except Exception:
+            log.exception("calls not recorded together")
+            self._record_each()
+
+    def _record_each(self) -> None:
+        """Record one by one: one that cannot be recorded must not keep the others."""
+        kept = []
+        for claim, answer in self._unrecorded:
+            try:
+                self._tell(self._record_these([(claim, answer)]))
+            except Exception as error:
+                is_away = isinstance(error, SQLAlchemyError)
+                if is_away and not isinstance(error, DataError | IntegrityError):
+                    kept.append((claim, answer))
+                    continue
+                # The lease settles it: the message becomes unknown.
+                log.exception("call not recorded", extra={"public_id": str(claim.public_id)})
+        self._unrecorded = kept
+
+    def _record_these(self, ended: Sequence[Ended]) -> list[Sent]:
+        return record.record_all(
+            self._sessions,
+            ended,
+            zone=self._zone,
+            default_from=self._policy.default_from,
+            now=self._clock(),
+        )
+
+    def _tell(self, sent: Sequence[Sent]) -> None:
+        for one in sent:
+            self._learn(one)
+            extra = {"public_id": str(one.public_id), "outcome": one.outcome, "status": one.status}
+            log.info("message called", extra=extra)
+
+    def _learn(self, sent: Sent) -> None:
+        """Call more at once while all goes well, and fewer when it does not.
+
+        The fewer are under way when the gateway fails, the fewer are lost from sight.
+        """
+        if sent.outcome in _GOES_WELL:
+            self._room = min(self._room + 1, self._calls_at_once)
+        else:
+            self._room = max(self._room // 2, min(FIRST_CALLS, self._calls_at_once))
+
+    def _note_cut_off(self, error: SQLAlchemyError) -> None:
+        if not self._is_cut_off:  # once an outage, not twice a second
+            log.error("no database; waiting for it", extra={"error": type(error).__name__})
+        self._is_cut_off = True
 
     def _keep_rollups(self, stop: Event) -> None:
         """Keep the hourly counts up to date; no trouble with them stops the sending."""
@@ -94,21 +235,3 @@ class Sender:
                 log.warning("rollups not refreshed", extra={"error": type(error).__name__})
             except Exception:
                 log.exception("rollups not refreshed")
-
-    def _call(self, claimed: Claim) -> Sent:
-        try:
-            sent = send.call(
-                self._sessions,
-                self._gateway,
-                claimed,
-                zone=self._zone,
-                clock=self._clock,
-                discover_known=self._discover_known,
-            )
-        except Exception:
-            # The lease settles it: unknown when the call had begun, queued again when not.
-            log.exception("call not recorded", extra={"public_id": str(claimed.public_id)})
-            return Sent(claimed.public_id, None, None)
-        extra = {"public_id": str(sent.public_id), "outcome": sent.outcome, "status": sent.status}
-        log.info("message called", extra=extra)
-        return sent

@@ -100,14 +100,16 @@ def upgrade() -> None:
         sa.Column("paused_code", sa.String(length=16), nullable=True),
         sa.Column("paused_why", sa.String(length=1000), nullable=True),
         sa.Column("probe_at", TIME, nullable=True),
+        sa.Column("probes", sa.Integer(), nullable=False),
         sa.Column("next_call_at", TIME, nullable=True),
         sa.Column("slow_interval_ms", sa.Integer(), nullable=False),
+        sa.Column("slow_since", TIME, nullable=True),
         sa.Column("slow_until", TIME, nullable=True),
         sa.Column("slow_code", sa.String(length=16), nullable=True),
-        sa.Column("updated_at", TIME, nullable=True),
+        sa.Column("changed_at", TIME, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_gateway_state")),
     )
-    op.execute("INSERT INTO gateway_state (id, slow_interval_ms) VALUES (1, 0)")
+    op.execute("INSERT INTO gateway_state (id, probes, slow_interval_ms) VALUES (1, 0, 0)")
 
     op.create_table(
         "pass_templates",

@@ -25,8 +25,10 @@ from tracker.sandbox.fixture import API_KEY
 from tracker.sandbox.options import SandboxOptions
 from tracker.sandbox.server import RunningSandbox, running
 from tracker.services import accounts, dropin, send, timeline
+from tracker.services import gateway as gateway_service
 from tracker.services.dropin import DropIn
 from tracker.services.dropin_checks import CallRefusedError, read_body, read_query
+from tracker.services.take import Policy
 from tracker.store import alerts, db, messages, outbox, suppressions
 from tracker.store.base import Base
 from tracker.store.db import Sessions
@@ -129,15 +131,63 @@ def test_a_refusal_is_final_even_one_that_may_pass(
     assert len(sandbox.calls) == 1
 
 
-def test_a_refused_account_sounds_an_alert(
+def test_a_refused_account_pauses_everything_and_sounds_an_alert(
     sessions: Sessions, sandbox: RunningSandbox, key: str
 ) -> None:
     drop_in = a_drop_in(sessions, sandbox.gateway_url)
-    for _ in range(2):
-        assert asked(drop_in, a_document(key, TO="12025559026")).error_code == "E713"
+    assert asked(drop_in, a_document(key, TO="12025559026")).error_code == "E713"
+    told = asked(drop_in, a_document(key))
+    assert (told.error_code, told.to, len(sandbox.calls)) == ("E503", NUMBER, 1)
+    assert "paused" in (told.error_info or "")
+    assert "E713" in (told.error_info or "")
+    row = all_messages(sessions)[0]
+    assert (row.status, row.attempts) == (Status.REFUSED, 0)
+    assert str(row.public_id) in (told.error_info or "")
     with sessions() as session:
         (alert,) = alerts.open_ones(session, 5)
-    assert (alert.kind, alert.subject, alert.count) == ("account", "E713", 2)
+    assert (alert.kind, alert.subject, alert.count) == ("account", "E713", 1)
+
+
+def test_a_call_may_be_the_one_that_tries_a_paused_gateway(
+    sessions: Sessions, sandbox: RunningSandbox, key: str
+) -> None:
+    asked(a_drop_in(sessions, sandbox.gateway_url), a_document(key, TO="12025559026"))
+    later = DropIn(
+        sessions, Gateway(sandbox.gateway_url, API_KEY, 10.0),
+        zone=DEFAULT_ZONE, clock=lambda: CLOCK() + timedelta(minutes=2),
+    )  # fmt: skip
+    assert asked(later, a_document(key)).is_success
+    assert asked(a_drop_in(sessions, sandbox.gateway_url), a_document(key)).is_success
+
+
+def test_somebody_who_paused_the_queue_has_paused_this_too(
+    sessions: Sessions, sandbox: RunningSandbox, key: str, now: datetime
+) -> None:
+    gateway_service.pause(sessions, "user:anna", "new prices first", now)
+    told = asked(a_drop_in(sessions, sandbox.gateway_url), a_document(key))
+    assert (told.error_code, sandbox.calls) == ("E503", [])
+    assert "new prices first" in (told.error_info or "")
+
+
+def test_calls_keep_to_the_set_rate_and_are_told_so_when_they_come_too_fast(
+    sessions: Sessions, sandbox: RunningSandbox, key: str
+) -> None:
+    gateway = Gateway(sandbox.gateway_url, API_KEY, 10.0)
+    slow = DropIn(sessions, gateway, zone=DEFAULT_ZONE, clock=CLOCK, policy=Policy(rate=0.05))
+    assert asked(slow, a_document(key)).is_success
+    told = asked(slow, a_document(key))
+    assert (told.error_code, len(sandbox.calls)) == ("E106", 1)
+    assert str(all_messages(sessions)[0].public_id) in (told.error_info or "")
+
+
+def test_a_call_waits_a_little_for_its_turn(
+    sessions: Sessions, sandbox: RunningSandbox, key: str
+) -> None:
+    gateway = Gateway(sandbox.gateway_url, API_KEY, 10.0)
+    paced = DropIn(sessions, gateway, zone=DEFAULT_ZONE, clock=CLOCK, policy=Policy(rate=2))
+    assert all(asked(paced, a_document(key)).is_success for _ in range(3))
+    begun = sorted(row.created_at for row in all_messages(sessions))
+    assert begun[2] - begun[0] >= timedelta(seconds=0.8)  # two turns, less what may be caught up
 
 
 @pytest.mark.parametrize("answer", ["close", "garbage", "empty", "http500", "slow", "E"])
@@ -164,9 +214,7 @@ def test_a_gateway_that_cannot_be_reached_leaves_a_refusal_and_no_queue(
     assert (told.error_code, row.status, row.error_code) == ("E503", Status.REFUSED, "E503")
     assert "could not be reached" in (told.error_info or "")
     assert str(row.public_id) in (told.error_info or "")
-    assert status_reason(row) == (
-        "Not sent: the gateway could not be reached (the answer was E503)."
-    )
+    assert status_reason(row) == ("It was not sent: the gateway could not be reached.")
     assert send.claim(sessions, 10, CLOCK() + FAR) == []
     with sessions() as session:
         assert [a.outcome for a in messages.attempts(session, row.id)] == ["not_sent"]

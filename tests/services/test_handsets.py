@@ -15,6 +15,7 @@ from tracker.sandbox.fixture import API_KEY
 from tracker.sandbox.server import RunningSandbox
 from tracker.sender import Sender
 from tracker.services import handsets, receive, send, timeline
+from tracker.services.take import Policy
 from tracker.store import db, messages
 from tracker.store.db import Sessions
 from tracker.store.handsets import HandsetRow
@@ -196,7 +197,7 @@ def test_the_gateway_gets_no_discovery_for_a_known_handset(
         gateway,
         zone=DEFAULT_ZONE,
         clock=lambda: datetime.now(UTC),
-        discover_known=discover_known,
+        policy=Policy(discover_known=discover_known),
     ).drain()
     assert reloaded(sessions, public_id).status is Status.ACCEPTED
     (called,) = sandbox.calls

@@ -12,6 +12,7 @@ from . import (
     accounts,
     database,
     doctor,
+    gateway,
     messages,
     postback_tokens,
     postbacks,
@@ -48,6 +49,7 @@ for command in (
     postback_tokens.postback_token,
     templates.group,
     spool.spool,
+    gateway.gateway,
     doctor.doctor,
 ):
     cli.add_command(command)

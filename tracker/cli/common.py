@@ -10,6 +10,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from tracker.config import Settings, SettleUnknown, sqlite_path
+from tracker.domain.windows import SendWindow
 from tracker.services import answers
 from tracker.store import db, schema
 from tracker.store.db import Sessions
@@ -75,6 +76,13 @@ def database_reason(error: SQLAlchemyError) -> str:
 def print_json(data: Any) -> None:  # noqa: ANN401  # whatever JSON can hold
     """Print one JSON value on one line of stdout."""
     click.echo(json.dumps(data, ensure_ascii=False))
+
+
+def send_window(settings: Settings) -> SendWindow | None:
+    """Return when the settings let recipients be sent to; None: at any time."""
+    if settings.send_window is None:
+        return None
+    return SendWindow(*settings.send_window, settings.gateway_zone)
 
 
 def plain(text: str) -> str:

@@ -21,7 +21,7 @@ from tracker.store import messages
 from tracker.store.db import Sessions
 from tracker.store.rows import MessageRow
 
-from .common import RefusedError, clock_time, now, opened, plain, print_json, talk
+from .common import RefusedError, clock_time, now, opened, plain, print_json, send_window, talk
 
 POLL_SECONDS = 0.2
 MAX_DOCUMENT_BYTES = 1024 * 1024
@@ -78,7 +78,11 @@ def send(
     sessions = opened(settings)
     try:
         public_id, warnings = submit.one(
-            sessions, request, default_from=settings.default_from, now=now()
+            sessions,
+            request,
+            default_from=settings.default_from,
+            window=send_window(settings),
+            now=now(),
         )
     except InvalidMessageError as error:
         raise RefusedError(_lines(error.problems)) from error

@@ -18,10 +18,11 @@ from tracker.sandbox.server import serve as serve_sandbox
 from tracker.sender import Sender
 from tracker.services import accounts
 from tracker.services.postback_tokens import first_valid
+from tracker.services.take import Policy
 from tracker.store.db import Sessions
 from tracker.web import postback_tokens
 
-from .common import RefusedError, now, opened, talk
+from .common import RefusedError, now, opened, send_window, talk
 from .database import ready
 from .scenario import Scenario, scenario_option
 from .supervisor import Part, is_free, supervise
@@ -102,13 +103,13 @@ def sender() -> None:
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    Sender(
-        sessions,
-        gateway,
-        zone=settings.gateway_zone,
-        clock=now,
+    policy = Policy(
+        rate=settings.send_rate,
+        window=send_window(settings),
+        default_from=settings.default_from,
         discover_known=settings.discover_known,
-    ).run(stop)
+    )
+    Sender(sessions, gateway, zone=settings.gateway_zone, clock=now, policy=policy).run(stop)
 
 
 @click.command()

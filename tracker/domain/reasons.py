@@ -1,12 +1,13 @@
 """One plain sentence that explains a status to a person."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from tracker.protocol.codes import error_meaning
+from tracker.protocol.codes import ErrorClass, error_class, error_meaning
 
 from .settling import Settled
 from .status import Status
+from .windows import zones_of
 
 OUR_REFUSAL: Final = "Not sent: "  # begins an ERRORINFO of our own, where no gateway was asked
 
@@ -16,6 +17,10 @@ class Explained(Protocol):
 
     @property
     def status(self) -> Status: ...  # noqa: D102
+    @property
+    def recipient(self) -> str: ...  # noqa: D102
+    @property
+    def created_at(self) -> datetime: ...  # noqa: D102
     @property
     def attempts(self) -> int: ...  # noqa: D102
     @property
@@ -70,12 +75,32 @@ _FAILED = {
 }
 
 
+def suppression_words(reason: str) -> str:
+    """Return in words why a number must not be sent to."""
+    words = _SUPPRESSED.get(reason) or error_meaning(reason) or "suppressed"
+    return words[0].lower() + words[1:]
+
+
+def suppressed(reason: str, since: datetime) -> str:
+    """Return that a number must not be sent to, since when and why, as part of a sentence."""
+    return (
+        f"the number must not be sent to since {since:%Y-%m-%d %H:%M} UTC"
+        f" ({reason}, {suppression_words(reason)})"
+    )
+
+
+_SUPPRESSED = {
+    "N302": "it unsubscribed",
+    "STOP": "it answered with a stop word",
+}
+
+
 def _queued(message: Explained) -> str:
     due = f"{message.due_at:%Y-%m-%d %H:%M:%S} UTC"
-    if message.attempts and message.error_code:
-        return f"It waits for the next try at {due}; the last one was refused: {_error(message)}"
     if message.attempts:
-        return f"It waits for the next try at {due}; the gateway could not be reached."
+        return _queued_again(message, due)
+    if message.due_at and message.due_at > max(message.created_at, message.send_at or _NEVER):
+        return f"It waits until {_local(message.recipient, message.due_at)}, which is {due}."
     if message.send_at:
         return f"It is to be sent at {due}."
     return "It waits for its turn to be sent."
@@ -105,9 +130,38 @@ def _not_sent_by_word(message: Explained) -> str:
     return f"{said}; it can be sent again."
 
 
+def _queued_again(message: Explained, due: str) -> str:
+    if not message.error_code:
+        return f"It waits for the next try at {due}; the gateway could not be reached."
+    error = _error(message)
+    match error_class(message.error_code):
+        case ErrorClass.TRANSIENT:
+            return f"It waits for the next try at {due}; the last one was refused: {error}"
+        case ErrorClass.THROTTLE:
+            return f"It waits for the next try at {due}; the gateway was called too fast: {error}"
+        case _:
+            return (
+                "It was not sent, and goes first when the queue is no longer paused; the gateway "
+                f"refuses the account: {error}"
+            )
+
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+def _local(number: str, moment: datetime) -> str:
+    """Return a time as the recipient's clock shows it."""
+    zones = zones_of(number)
+    if len(zones) != 1:
+        return f"{moment:%H:%M} UTC on {moment.day} {moment:%B}, when its recipient may be sent to"
+    local = moment.astimezone(zones[0])
+    return f"{local:%H:%M} on {local.day} {local:%B} in the recipient's zone ({zones[0].key})"
+
+
 def _refused(message: Explained) -> str:
-    if (message.error_info or "").startswith(OUR_REFUSAL):
-        return f"{message.error_info} (the answer was {message.error_code})."
+    info = message.error_info or ""
+    if info.startswith(OUR_REFUSAL):  # the gateway was not asked
+        return f"It was not sent: {info.removeprefix(OUR_REFUSAL).rstrip('.')}."
     return f"The gateway refused it: {_error(message)}"
 
 

@@ -88,6 +88,12 @@ def lock(session: Session, notifications: Iterable[Notification | None]) -> None
         store.lock(session, {number for number, _ in asked})
 
 
+def lock_for(session: Session, message_ids: Sequence[int]) -> None:
+    """Take the locks of messages whose answer was lost, before any of a tracking key is taken."""
+    if _ZONE in session.info and message_ids:
+        store.lock(session, {number for number, _ in store.recipients(session, message_ids)})
+
+
 def take_those_of(
     session: Session, notifications: Iterable[Notification | None], now: datetime
 ) -> bool:

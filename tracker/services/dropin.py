@@ -6,30 +6,37 @@ and handed on word for word. The client has been told, so nothing is ever asked 
 """
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import BoundedSemaphore, Event, Thread
 from typing import Final
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
+
+from sqlalchemy.orm import Session
 
 from tracker.domain.reasons import OUR_REFUSAL
 from tracker.gateway import Accepted, Answer, Gateway, NotSent, Refused, Unknown
 from tracker.protocol.request import PassRequest
 from tracker.store import accounts as account_rows
 from tracker.store import dropin as rows
-from tracker.store import suppressions
+from tracker.store import gateway_state, suppressions
 from tracker.store.db import Sessions
 from tracker.store.outbox import Claim
-from tracker.store.rows import SuppressionRow
 
-from . import accounts, send
+from . import accounts, pace, send
 from .dropin_checks import Call, CallRefusedError, check_fields, check_form
+from .pace import Allowance
+from .record import NOT_REACHED
+from .take import Policy
 
 CALLS_AT_ONCE: Final = 8  # half of the threads that the web part has by default
 CALL_SECONDS: Final = 50.0  # with those for recording less than a lease
 RECORD_SECONDS: Final = 5.0
+LONGEST_TURN: Final = timedelta(seconds=2)  # to wait, where calls may begin only so often
+SHORTEST_TURN_SECONDS: Final = 0.05
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +60,13 @@ class DropIn:
         *,
         zone: ZoneInfo,
         clock: Callable[[], datetime],
+        policy: Policy | None = None,
     ) -> None:
         self._sessions = sessions
         self._gateway = gateway
         self._zone = zone
         self._clock = clock
+        self._policy = policy or Policy()
         self._room = BoundedSemaphore(CALLS_AT_ONCE)
 
     def limit(self, calls_at_once: int) -> None:
@@ -102,15 +111,21 @@ class DropIn:
         return _told(asked, call, public_id)
 
     def _begin(self, request: PassRequest, public_id: UUID) -> Claim:
-        """Commit the message and its call, or why there is none."""
-        now = self._clock()
-        with self._sessions.begin() as session:
-            found = suppressions.find(session, request.to or "")
-            if found is None:
-                return rows.begin(session, request, public_id, now)
-            refusal = CallRefusedError("E114", _suppressed(found, public_id), request.to)
-            rows.refuse(session, request, public_id, refusal.code, refusal.info, now)
-        raise refusal
+        """Commit the message and its call, or why there is none; a turn is waited for a little."""
+        latest = self._clock() + LONGEST_TURN
+        while True:
+            now = self._clock()
+            with self._sessions.begin() as session:
+                turn = pace.allowance(session, 1, self._policy.rate, now)
+                refusal = _refusal(session, request, public_id, turn, latest)
+                if refusal is not None:
+                    rows.refuse(session, request, public_id, refusal.code, refusal.info, now)
+                elif turn.count:
+                    turn.take(session, 1, now)
+                    return rows.begin(session, request, public_id, now, is_probe=turn.is_probe)
+            if refusal is not None:
+                raise refusal
+            time.sleep(SHORTEST_TURN_SECONDS)
 
     def _ask(
         self,
@@ -129,6 +144,7 @@ class DropIn:
                 asked.answer,
                 zone=self._zone,
                 clock=self._clock,
+                default_from=self._policy.default_from,
                 is_final=True,
             )
             extra = {
@@ -171,7 +187,7 @@ def _told(asked: _Asked, call: Call, public_id: UUID) -> bytes:
         case Accepted(raw=raw) | Refused(raw=raw):
             return raw
         case NotSent():
-            raise CallRefusedError("E503", f"{send.NOT_REACHED}, message {public_id}", _to(call))
+            raise CallRefusedError("E503", f"{NOT_REACHED}, message {public_id}", _to(call))
         case Unknown(why=why):
             raise _unknown(why, call, public_id)
     raise _unknown("no answer in time", call, public_id)
@@ -189,11 +205,24 @@ def _unavailable(call: Call, why: str) -> CallRefusedError:
     return CallRefusedError("E503", f"{OUR_REFUSAL}{why}", _to(call))
 
 
-def _suppressed(found: SuppressionRow, public_id: UUID) -> str:
-    return (
-        f"{OUR_REFUSAL}the number is suppressed here since {found.since:%Y-%m-%d}"
-        f" ({found.reason}), message {public_id}"
-    )
+def _refusal(
+    session: Session, request: PassRequest, public_id: UUID, turn: Allowance, latest: datetime
+) -> CallRefusedError | None:
+    """Return why there is no call: none to this number, none now, or none so soon."""
+    which = f"message {public_id}"
+    if found := suppressions.find(session, request.to or ""):
+        info = f"the number is suppressed here since {found.since:%Y-%m-%d} ({found.reason})"
+        return CallRefusedError("E114", f"{OUR_REFUSAL}{info}, {which}", request.to)
+    if turn.count:
+        return None
+    state = gateway_state.read(session)
+    if state.is_paused:
+        info = f"sending is paused since {state.paused_at:%Y-%m-%d %H:%M} UTC: {state.paused_why}"
+        return CallRefusedError("E503", f"{OUR_REFUSAL}{info}; {which}", request.to)
+    if turn.next_at is None or turn.next_at > latest:
+        info = "calls come faster than the gateway may be called; ask again later"
+        return CallRefusedError("E106", f"{OUR_REFUSAL}{info}, {which}", request.to)
+    return None
 
 
 def _to(call: Call) -> str | None:

@@ -9,12 +9,13 @@ from sqlalchemy.orm import Session
 
 from tracker.domain.message import Checked, Problem
 from tracker.domain.validation import check
+from tracker.domain.windows import SendWindow
 from tracker.protocol.passdata import PASS_FIELDS
 from tracker.protocol.request import PassRequest, RequestFormatError, from_xml
 from tracker.store import ingest, outbox
 from tracker.store.db import Sessions
 
-from . import repeats, templates
+from . import repeats, suppress, templates
 from .repeats import Named, Repeat
 
 
@@ -25,6 +26,7 @@ def one(
     default_from: str | None,
     now: datetime,
     repeat: Repeat | None = None,
+    window: SendWindow | None = None,
 ) -> tuple[UUID, tuple[Problem, ...]]:
     """Queue one message and return its public id with what is worth a warning.
 
@@ -32,7 +34,8 @@ def one(
     the first message.
 
     Raises:
-        InvalidMessageError: with every field that is wrong; nothing is queued.
+        InvalidMessageError: with every field that is wrong, also when the number is suppressed;
+            nothing is queued.
         RepeatDiffersError: the key or the reference belongs to another request.
     """
     public_id, checked = _checked(request, default_from)
@@ -40,7 +43,9 @@ def one(
         rules = templates.rules(session, [checked.message.mms_id])
 
     def queue(session: Session) -> tuple[int, UUID]:
-        message_id = outbox.add(session, rules.check(checked).message, public_id, now)
+        message = rules.check(checked).message
+        suppress.check(session, message.to)
+        message_id = outbox.add(session, message, public_id, now, window)
         ingest.mark_hours(session, {now})
         return message_id, public_id
 
@@ -50,9 +55,14 @@ def one(
 
 
 def again(session: Session, request: Mapping[str, object], now: datetime) -> UUID:
-    """Queue what was sent before once more, in the caller's transaction; returns the new id."""
+    """Queue what was sent before once more, in the caller's transaction; returns the new id.
+
+    Raises:
+        InvalidMessageError: the number is suppressed by now.
+    """
     public_id, checked = _checked(request, None)
     checked = templates.rules(session, [checked.message.mms_id]).check(checked)
+    suppress.check(session, checked.message.to)
     outbox.add(session, checked.message, public_id, now)
     ingest.mark_hours(session, {now})
     return public_id

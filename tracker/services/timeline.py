@@ -33,6 +33,8 @@ class TimelineEntry:
 _ANSWERS = {
     "accepted": ("Accepted", "The gateway took it and gave a tracking id."),
     "refused": ("Refused", "The gateway refused it"),
+    "throttled": ("Too fast", "The gateway was called too fast; all sending slows down"),
+    "account": ("Account refused", "The gateway refused our account, and the queue was paused"),
     "unknown": ("Outcome unknown", "The call may or may not have gone through"),
     "not_sent": ("Not reached", "The call never reached the gateway"),
 }

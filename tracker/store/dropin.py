@@ -18,7 +18,14 @@ from .models import Message, MessageContent, SendAttempt
 from .outbox import LEASE, Claim
 
 
-def begin(session: Session, request: PassRequest, public_id: UUID, now: datetime) -> Claim:
+def begin(
+    session: Session,
+    request: PassRequest,
+    public_id: UUID,
+    now: datetime,
+    *,
+    is_probe: bool = False,
+) -> Claim:
     """Write a message down together with the call that is about to be made."""
     claim_id = uuid4()
     # It has `due_at` as all have that are being sent: by it a lease that ran out is found.
@@ -34,7 +41,7 @@ def begin(session: Session, request: PassRequest, public_id: UUID, now: datetime
         lease_until=now + LEASE,
     )
     session.add(SendAttempt(message_id=message_id, claim_id=claim_id, started_at=now))
-    return Claim(message_id, public_id, claim_id)
+    return Claim(message_id, public_id, claim_id, now, is_probe)
 
 
 def refuse(

@@ -464,11 +464,13 @@ class GatewayState(Base):
     paused_code: Mapped[str | None] = mapped_column(String(16))
     paused_why: Mapped[str | None] = mapped_column(String(1000))
     probe_at: Mapped[datetime | None]  # when one message is to try whether it works again
+    probes: Mapped[int]  # made since the pause
     next_call_at: Mapped[datetime | None]  # the first moment that no sender has taken yet
     slow_interval_ms: Mapped[int]  # between two calls, as the gateway asked; 0: nothing asked
-    slow_until: Mapped[datetime | None]
+    slow_since: Mapped[datetime | None]  # when it was last made slower
+    slow_until: Mapped[datetime | None]  # when it becomes faster again, by a step
     slow_code: Mapped[str | None] = mapped_column(String(16))
-    updated_at: Mapped[datetime | None]
+    changed_at: Mapped[datetime | None]  # when it was last paused or resumed
 
 
 class PassTemplate(Base):

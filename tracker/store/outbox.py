@@ -1,25 +1,29 @@
 """The queue of messages to send, in the `messages` table itself.
 
-    queued --claim--> sending --begin_call--> (the call) --record_*--> accepted, refused, unknown
+    queued --claim--> sending --begin--> (the call) --finish--> accepted, refused, unknown, queued
 
-`claim` takes the message for one sender until the lease ends; `begin_call` writes down that a call
-is about to be made. A lease that ends without that line goes back to queued; with it, the call may
-have gone through, and the message is `unknown`. Every step is conditional on the claim.
+A claim takes the message for one sender until the lease ends; to begin writes down that a call is
+about to be made. A lease that ends without that line goes back to queued; with it, the call may
+have gone through, and the message is `unknown`. `begin_these` does both steps at once, for calls
+that start when it is committed.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import case, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from tracker.domain.message import PassMessage
 from tracker.domain.status import Status
+from tracker.domain.windows import SendWindow
 
-from . import ingest
+from . import bulk, ingest
 from .models import IS_IN_OUTBOX, Message, MessageContent, SendAttempt
 
 LEASE: Final = timedelta(seconds=60)
@@ -28,15 +32,26 @@ VANISHED: Final = {"error_code": None, "error_info": "the sender stopped during 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One message taken by one sender."""
+    """One message taken by one sender; `begun_at` is None until its call is about to be made."""
 
     message_id: int
     public_id: UUID
     claim_id: UUID
+    begun_at: datetime | None = None
+    is_probe: bool = False  # it tries whether a paused gateway works again
 
 
-def add(session: Session, message: PassMessage, public_id: UUID, now: datetime) -> int:
-    """Queue a message and return its internal id."""
+def add(
+    session: Session,
+    message: PassMessage,
+    public_id: UUID,
+    now: datetime,
+    window: SendWindow | None = None,
+) -> int:
+    """Queue a message for its time, within the window, and return its internal id."""
+    due_at = max(now, message.send_at) if message.send_at else now
+    if window:
+        due_at = window.next_open(message.to, due_at)
     row = Message(
         public_id=public_id,
         status=Status.QUEUED,
@@ -49,7 +64,7 @@ def add(session: Session, message: PassMessage, public_id: UUID, now: datetime) 
         created_at=now,
         updated_at=now,
         send_at=message.send_at,
-        due_at=max(now, message.send_at) if message.send_at else now,
+        due_at=due_at,
     )
     session.add(row)
     session.flush()
@@ -66,25 +81,86 @@ def add(session: Session, message: PassMessage, public_id: UUID, now: datetime) 
     return row.id
 
 
-def claim(session: Session, limit: int, now: datetime) -> list[Claim]:
-    """Take up to `limit` due messages; two senders never get the same one."""
-    due = (
-        select(Message)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A queued message whose time has come, locked for whoever asked."""
+
+    id: int
+    public_id: UUID
+    recipient: str
+    sender: str
+    mms_id: str
+    campaign_ref: str | None
+    reference: str | None
+    created_at: datetime
+    send_at: datetime | None
+    attempts: int
+
+
+def due(session: Session, limit: int, now: datetime) -> list[Due]:
+    """Lock and return up to `limit` due messages; two senders never get the same one."""
+    found = (
+        select(*(getattr(Message, name) for name in Due.__dataclass_fields__))
         .where(IS_IN_OUTBOX, Message.status == Status.QUEUED, Message.due_at <= now)
         .order_by(Message.due_at, Message.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    claims = []
-    found = session.scalars(due).all()
-    for message in found:
-        message.status = Status.SENDING
-        message.claim_id = uuid4()
-        message.lease_until = now + LEASE
-        message.updated_at = now
-        claims.append(Claim(message.id, message.public_id, message.claim_id))
-    ingest.mark_hours(session, {message.created_at for message in found})
+    return [Due(**row) for row in session.execute(found).mappings()]
+
+
+def claim(session: Session, limit: int, now: datetime) -> list[Claim]:
+    """Take up to `limit` due messages; their calls have yet to begin."""
+    return claim_these(session, due(session, limit, now), now)
+
+
+def claim_these(session: Session, taken: Sequence[Due], now: datetime) -> list[Claim]:
+    """Take messages that `due` gave in this transaction; their calls have yet to begin."""
+    claims = [Claim(message.id, message.public_id, uuid4()) for message in taken]
+    rows = [
+        {"id": c.message_id, "status": Status.SENDING, "claim_id": c.claim_id,
+         "lease_until": now + LEASE, "updated_at": now}
+        for c in claims
+    ]  # fmt: skip
+    bulk.write(session, bulk.change(Message, rows))
+    ingest.mark_hours(session, {message.created_at for message in taken})
     return claims
+
+
+def begin_these(
+    session: Session, taken: Sequence[Due], now: datetime, *, is_probe: bool = False
+) -> list[Claim]:
+    """Take messages that `due` gave in this transaction, and write down that their calls begin.
+
+    Whoever commits it must make the calls at once: a call that was written down and not made is
+    `unknown` all the same.
+    """
+    claims = [Claim(m.id, m.public_id, uuid4(), now, is_probe) for m in taken]
+    begun = [
+        {"id": m.id, "status": Status.SENDING, "claim_id": c.claim_id, "lease_until": now + LEASE,
+         "updated_at": now, "attempts": m.attempts + 1}
+        for m, c in zip(taken, claims, strict=True)
+    ]  # fmt: skip
+    attempts = [
+        {"message_id": c.message_id, "claim_id": c.claim_id, "started_at": now} for c in claims
+    ]
+    bulk.write(session, bulk.change(Message, begun), bulk.add(SendAttempt, attempts))
+    ingest.mark_hours(session, {message.created_at for message in taken})
+    return claims
+
+
+def refuse(session: Session, message: Due, code: str, info: str, now: datetime) -> None:
+    """Take a message out of the queue that must not be sent; the gateway was not asked."""
+    values = {"error_code": code[:16], "error_info": info[:1000], "finished_at": now}
+    row = {"id": message.id, "status": Status.REFUSED, "due_at": None, "updated_at": now, **values}
+    bulk.write(session, bulk.change(Message, [row]))
+    ingest.mark_hours(session, {message.created_at})
+
+
+def postpone(session: Session, due_at: Mapping[int, datetime], now: datetime) -> None:
+    """Have messages that `due` gave in this transaction wait for another time, by id."""
+    rows = [{"id": id_, "due_at": at, "updated_at": now} for id_, at in due_at.items()]
+    bulk.write(session, bulk.change(Message, rows))
 
 
 def begin_call(session: Session, claim: Claim, now: datetime) -> bool:
@@ -115,21 +191,77 @@ class CallReport:
     answer: str | None
 
 
-def finish(
-    session: Session, claim: Claim, now: datetime, report: CallReport, values: Mapping[str, Any]
-) -> bool:
-    """Record how a call ended, and move the message; False when somebody else has settled it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Called:
+    """A message whose call has ended, locked for whoever asked."""
 
-    A message whose lease ran out during the call is `unknown` by then; the answer that came after
-    all is the truth about it and still counts. It leaves the queue unless `values` say when it is
-    due again.
-    """
-    session.execute(
-        update(SendAttempt)
-        .where(SendAttempt.claim_id == claim.claim_id)
-        .values(finished_at=now, outcome=report.outcome, detail=report.detail, answer=report.answer)
+    id: int
+    status: Status
+    claim_id: UUID | None
+    recipient: str
+    sender: str
+    campaign_ref: str | None
+    created_at: datetime
+
+    def is_held_by(self, claim: Claim) -> bool:
+        """Say whether the message is still that claim's; if not, somebody else has settled it.
+
+        One whose lease ran out during the call is `unknown` by then; the answer that came after
+        all is the truth about it and still counts.
+        """
+        is_open = self.status in (Status.SENDING, Status.UNKNOWN)
+        return is_open and self.claim_id == claim.claim_id
+
+
+def called(session: Session, claims: Iterable[Claim]) -> dict[int, Called]:
+    """Lock and return the messages of claims, by id."""
+    found = (
+        select(*(getattr(Message, name) for name in Called.__dataclass_fields__))
+        .where(bulk.among(session, Message.id, sorted(claim.message_id for claim in claims)))
+        .order_by(Message.id)
+        .with_for_update()
     )
-    return _settle(session, claim, now, values)
+    return {row["id"]: Called(**row) for row in session.execute(found).mappings()}
+
+
+def tries(session: Session, message_ids: Iterable[int]) -> Counter[tuple[int, str]]:
+    """Return how often calls ended so, by message and outcome."""
+    found = (
+        select(SendAttempt.message_id, SendAttempt.outcome, func.count())
+        .where(
+            bulk.among(session, SendAttempt.message_id, sorted(message_ids)),
+            SendAttempt.outcome.is_not(None),
+        )
+        .group_by(SendAttempt.message_id, SendAttempt.outcome)
+    )
+    return Counter({(id_, str(outcome)): count for id_, outcome, count in session.execute(found)})
+
+
+def finish(
+    session: Session,
+    reports: Mapping[UUID, CallReport],
+    changes: Mapping[int, Mapping[str, Any]],
+    now: datetime,
+) -> None:
+    """Record how calls ended, by claim id, and move their messages, by id.
+
+    The caller has locked the messages. They leave the queue unless it is said when they are due.
+    """
+    attempts = [
+        {"claim_id": claim_id, "finished_at": now, "outcome": report.outcome,
+         "detail": report.detail, "answer": report.answer}
+        for claim_id, report in reports.items()
+    ]  # fmt: skip
+    rows = [
+        {"id": id_, "updated_at": now, "due_at": None, **changes[id_]} for id_ in sorted(changes)
+    ]
+    rows.sort(key=tuple)  # rows of one step have the same names
+    alike = [list(some) for _, some in groupby(rows, key=tuple)]
+    bulk.write(
+        session,
+        bulk.change(SendAttempt, attempts, key="claim_id"),
+        *(bulk.change(Message, some) for some in alike),
+    )
 
 
 def expire_leases(session: Session, now: datetime) -> list[int]:
@@ -157,21 +289,25 @@ def expire_leases(session: Session, now: datetime) -> list[int]:
     return [id_ for id_, status, _ in moved if status is Status.UNKNOWN]
 
 
-def _settle(
-    session: Session,
-    claim: Claim,
-    now: datetime,
-    values: Mapping[str, Any],
-) -> bool:
-    statement = (
-        update(Message)
-        .where(
-            Message.id == claim.message_id,
-            Message.claim_id == claim.claim_id,
-            Message.status.in_((Status.SENDING, Status.UNKNOWN)),
-        )
-        .values(**{"updated_at": now, "due_at": None, **values})
-        .returning(Message.id)
-        .execution_options(synchronize_session=False)
-    )
-    return session.scalar(statement) is not None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueCounts:
+    """How much waits: queued and due, queued for later, being sent; and since when."""
+
+    due: int
+    later: int
+    sending: int
+    oldest_due_at: datetime | None
+
+
+def counts(session: Session, now: datetime) -> QueueCounts:
+    """Count what is in the outbox, by its own index."""
+    is_queued = Message.status == Status.QUEUED
+    is_due = is_queued & (Message.due_at <= now)
+    found = select(
+        func.count(case((is_due, 1))),
+        func.count(case((is_queued & (Message.due_at > now), 1))),
+        func.count(case((Message.status == Status.SENDING, 1))),
+        func.min(case((is_due, Message.due_at))),
+    ).where(IS_IN_OUTBOX)
+    due, later, sending, oldest = session.execute(found).one()
+    return QueueCounts(due=due, later=later, sending=sending, oldest_due_at=oldest)

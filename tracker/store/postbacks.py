@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, func, literal_column, select, update
 from sqlalchemy.orm import Session
@@ -52,14 +52,25 @@ def waiting_for(session: Session, key: str) -> list[Waiting]:
     """Return the postbacks on the shelf for a tracking key, in order of arrival."""
     found = session.execute(
         select(Postback.id, Postback.body_id, Postback.position, Postback.received_at)
-        .where(
-            Postback.tracking_key == key,
-            Postback.message_id.is_(None),
-            Postback.outcome.in_((Outcome.UNMATCHED, Outcome.NOTED)),
-        )
+        .where(Postback.tracking_key == key, *_IS_WAITING)
         .order_by(Postback.id)
     )
     return [Waiting(*row) for row in found]
+
+
+def keys_waiting(session: Session, keys: Collection[str]) -> list[str]:
+    """Return those of the tracking keys for which there are postbacks on the shelf."""
+    if not keys:
+        return []
+    wanted = bulk.among(session, Postback.tracking_key, sorted(set(keys)))
+    found = select(Postback.tracking_key).where(wanted, *_IS_WAITING).distinct()
+    return sorted(key for key in session.scalars(found) if key is not None)
+
+
+_IS_WAITING: Final = (
+    Postback.message_id.is_(None),
+    Postback.outcome.in_((Outcome.UNMATCHED, Outcome.NOTED)),
+)
 
 
 def of_message(session: Session, message_id: int) -> list[PostbackRow]:

@@ -1,5 +1,6 @@
 """Numbers that must not be sent to, and what the gateway said of stored MMS."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -7,6 +8,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from . import bulk
 from .db import dialect_of
 from .models import MmsContent, Suppression
 from .rows import Page, SuppressionRow
@@ -61,6 +63,18 @@ def find(session: Session, number: str) -> SuppressionRow | None:
     )
     found = session.execute(statement).mappings().first()
     return SuppressionRow(**found) if found else None
+
+
+def among(session: Session, numbers: Iterable[str]) -> dict[str, SuppressionRow]:
+    """Return why some of these numbers must not be sent to, by number."""
+    wanted = set(numbers)
+    if not wanted:
+        return {}
+    statement = select(*_COLUMNS).where(
+        bulk.among(session, Suppression.number, sorted(wanted)), Suppression.lifted_at.is_(None)
+    )
+    found = [SuppressionRow(**row) for row in session.execute(statement).mappings()]
+    return {row.number: row for row in found}
 
 
 def page(session: Session, *, limit: int, after_number: str | None = None) -> Page[SuppressionRow]:

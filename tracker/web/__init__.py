@@ -7,12 +7,14 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from tracker import logs
 from tracker.config import Settings, kept_secret
 from tracker.services.dropin import DropIn, gateway_of
+from tracker.services.take import Policy
 from tracker.store import db
 
 from . import (
     api,
     context,
     dropin,
+    gateway_page,
     handsets,
     health,
     journal,
@@ -50,6 +52,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(watch.bp)
     app.register_blueprint(pass_templates.bp)
     app.register_blueprint(handsets.bp)
+    app.register_blueprint(gateway_page.bp)
     app.register_blueprint(postback_address.bp)
     app.register_error_handler(HTTPException, _error)
     return app
@@ -72,7 +75,8 @@ def _drop_in(settings: Settings, sessions: db.Sessions) -> DropIn:
     gateway = gateway_of(
         settings.gateway_url, settings.gateway_api_key, settings.gateway_timeout_seconds
     )
-    return DropIn(sessions, gateway, zone=settings.gateway_zone, clock=context.now)
+    policy = Policy(rate=settings.send_rate, default_from=settings.default_from)
+    return DropIn(sessions, gateway, zone=settings.gateway_zone, clock=context.now, policy=policy)
 
 
 def postback_tokens(settings: Settings) -> tuple[str, ...]:

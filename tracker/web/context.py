@@ -6,6 +6,7 @@ from typing import Any, cast
 from flask import current_app
 
 from tracker.config import Settings
+from tracker.domain.windows import SendWindow
 from tracker.store.db import Sessions
 
 SESSIONS = "tracker.sessions"
@@ -20,6 +21,12 @@ def sessions() -> Sessions:
 def settings() -> Settings:
     """Return the settings."""
     return cast("Settings", extension(SETTINGS))
+
+
+def send_window() -> SendWindow | None:
+    """Return when the settings let recipients be sent to; None: at any time."""
+    window = settings().send_window
+    return SendWindow(*window, settings().gateway_zone) if window else None
 
 
 def extension(name: str) -> Any:  # noqa: ANN401  # whatever was put there at start

@@ -47,6 +47,7 @@ SECTIONS: Final = (
     ("Postbacks", "journal.list_postbacks", "postbacks"),
     ("Alerts", "watch.list_alerts", "alert"),
     ("Suppressed", "watch.list_suppressed", "suppressed"),
+    ("Gateway", "gateway_page.show", "sending"),
     ("Templates", "pass_templates.list_templates", "templates"),
     ("Handsets", "handsets.show", "handset"),
 )

@@ -2,6 +2,7 @@
 
 reading     what every view reads out of a request: JSON, filters, limit, cursor
 messages    send, list, look at, cancel, send again
+gateway     whether it is called, how fast, what waits; pause and resume
 postbacks   the journal, the exact bytes, judging anew
 settle      what became of a message whose answer was lost
 templates   what operators say of the passes behind stored MMS
@@ -42,4 +43,4 @@ def authenticate() -> None:
 
 
 # The views put themselves on `bp`.
-from . import handsets, messages, postbacks, settle, templates  # noqa: E402, F401
+from . import gateway, handsets, messages, postbacks, settle, templates  # noqa: E402, F401

@@ -29,6 +29,7 @@ def create_message() -> tuple[dict[str, Any], int, dict[str, str]]:
             context.sessions(),
             reading.json_object(),
             default_from=context.settings().default_from,
+            window=context.send_window(),
             now=context.now(),
             repeat=_repeat(),
         )
@@ -114,7 +115,7 @@ def _manage(action: Callable[[], Any]) -> Any:  # noqa: ANN401  # whatever the a
     except manage.NotPossibleError as error:
         raise ApiError(HTTPStatus.CONFLICT, str(error)) from error
     except InvalidMessageError as error:
-        # What the template says since then, or a drop-in client sent past our own checks.
+        # A template or a suppression since then, or what a drop-in client sent past our checks.
         detail = f"It cannot be sent again as it is: {len(error.problems)} field(s) are wrong."
         raise ApiError(HTTPStatus.CONFLICT, detail, error.problems) from error
 

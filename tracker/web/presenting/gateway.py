@@ -1,0 +1,81 @@
+"""The gateway's state, as people read it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from tracker.protocol.codes import error_meaning
+from tracker.services.gateway import GatewayView, explained
+from tracker.services.pace import GATEWAY
+from tracker.store.gateway_state import StateRow
+
+
+@dataclass(frozen=True, slots=True)
+class Banner:
+    """Why nothing is sent, for every page."""
+
+    by: str
+    since: datetime | None
+    why: str
+    advice: str
+    next_probe_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Slowed:
+    """How much the gateway has slowed us down."""
+
+    every: str
+    code: str
+    meaning: str
+    since: datetime | None
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPage:
+    """What the page shows."""
+
+    banner: Banner | None
+    rate: str
+    slowed: Slowed | None
+    due: str
+    later: str
+    sending: str
+    oldest_due_at: datetime | None
+
+
+def banner_of(state: StateRow) -> Banner:
+    """Return why the queue is paused."""
+    by = state.paused_by or "somebody"
+    return Banner(
+        by="the tracker itself" if by == GATEWAY else by.removeprefix("user:"),
+        since=state.paused_at,
+        why=state.paused_why or "",
+        advice=explained(state),
+        next_probe_at=state.probe_at,
+    )
+
+
+def gateway_view(view: GatewayView) -> GatewayPage:
+    """Return what the page shows."""
+    rate = f"at most {view.rate:g} a second, over all senders" if view.rate else "as fast as it can"
+    return GatewayPage(
+        banner=banner_of(view.state) if view.state.is_paused else None,
+        rate=rate,
+        slowed=_slowed(view) if view.pace.interval else None,
+        due=f"{view.queue.due:,}",
+        later=f"{view.queue.later:,}",
+        sending=f"{view.queue.sending:,}",
+        oldest_due_at=view.queue.oldest_due_at,
+    )
+
+
+def _slowed(view: GatewayView) -> Slowed:
+    code = view.pace.code or ""
+    return Slowed(
+        every=f"{view.pace.interval.total_seconds():g} s",
+        code=code,
+        meaning=error_meaning(code) or "a code nobody documented",
+        since=view.pace.since,
+        until=view.pace.until,
+    )
