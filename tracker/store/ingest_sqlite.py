@@ -168,7 +168,7 @@ def _bound_time(moment: datetime | None) -> str | None:
     """Write a time as SQLAlchemy does; its own way takes ten times as long."""
     if moment is None:
         return None
-    return to_utc(moment).replace(tzinfo=None).isoformat(" ", "microseconds")
+    return to_utc(moment).isoformat(" ", "microseconds").removesuffix("+00:00")
 
 
 @cache
