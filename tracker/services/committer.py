@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from queue import SimpleQueue
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -82,7 +83,7 @@ class Committer:
         self._chores = chores
         self._on_batch = on_batch
         self._lock = threading.Lock()
-        self._wake = threading.Condition(self._lock)
+        self._wake: SimpleQueue[None] = SimpleQueue()  # a condition's lock would be fought over
         self._queue: deque[_Pending] = deque()
         self._queued_bytes = 0
         self._in_flight: list[_Pending] = []
@@ -115,8 +116,7 @@ class Committer:
     def stop(self) -> None:
         """Answer everything that waits, then end the threads; what is left goes to the spool."""
         self._stopping.set()
-        with self._wake:
-            self._wake.notify_all()
+        self._wake.put(None)
         until = time.monotonic() + STOP_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
@@ -128,7 +128,7 @@ class Committer:
         pending = _Pending(arrival, done, time.monotonic() + PATIENCE_SECONDS)
         if not self._threads:
             self.start()
-        with self._wake:
+        with self._lock:
             has_room = (
                 len(self._queue) < 2 * MAX_WAITING
                 and self._queued_bytes < 2 * MAX_WAITING_BYTES
@@ -137,18 +137,21 @@ class Committer:
             if has_room:
                 self._queue.append(pending)
                 self._queued_bytes += len(arrival.body)
-                self._wake.notify()
+                is_first = len(self._queue) == 1
         if not has_room:
             self._settle(pending, NotKept())
+        elif is_first:
+            self._wake.put(None)
 
     def _commit_all(self) -> None:
         while True:
-            with self._wake:
-                while not self._queue:
-                    if self._stopping.is_set():
-                        return
-                    self._wake.wait()
+            with self._lock:
                 self._in_flight = self._pop(MAX_BATCH)
+            if not self._in_flight:
+                if self._stopping.is_set():
+                    return
+                self._wake.get()
+                continue
             try:
                 self._commit(self._in_flight)
             except Exception:  # a thread that dies would leave everybody waiting
