@@ -165,9 +165,27 @@ def upgrade() -> None:
         sa.Column("scopes", sa.String(length=64), nullable=False, server_default="send,read,admin"),
     )
     op.add_column("api_tokens", sa.Column("rate_per_minute", sa.Integer(), nullable=True))
+    op.create_table(
+        "token_uses",
+        sa.Column("token_id", BIG_ID, nullable=False),
+        sa.Column("minute", sa.BigInteger(), nullable=False),
+        sa.Column("uses", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["token_id"],
+            ["api_tokens.id"],
+            name=op.f("fk_token_uses_token_id_api_tokens"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("token_id", "minute", name=op.f("pk_token_uses")),
+    )
+    op.create_index(
+        op.f("ix_messages_campaign_ref_created_at"), "messages", ["campaign_ref", "created_at"]
+    )
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_messages_campaign_ref_created_at"), "messages")
+    op.drop_table("token_uses")
     with op.batch_alter_table("api_tokens") as tokens:
         tokens.drop_column("rate_per_minute")
         tokens.drop_column("scopes")

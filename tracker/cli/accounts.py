@@ -8,7 +8,7 @@ from tracker.config import Settings
 from tracker.services import accounts
 from tracker.services.accounts import AccountError
 from tracker.services.describe import iso
-from tracker.store.models import Role
+from tracker.store.models import Role, Scope
 
 from .common import RefusedError, actor, now, opened, print_json, talk
 
@@ -95,12 +95,35 @@ def token() -> None:
 
 @token.command("create")
 @click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice([scope.value for scope in Scope]),
+    multiple=True,
+    default=[scope.value for scope in Scope],
+    show_default=True,
+    help="What it may do; give it once for each.",
+)
+@click.option(
+    "--rate-per-minute",
+    type=click.IntRange(1, accounts.MAX_RATE_PER_MINUTE),
+    help="Requests it may make in a minute.  [default: no limit]",
+)
 @as_json
-def create_token(name: str, *, as_json: bool) -> None:
+def create_token(
+    name: str, scopes: tuple[str, ...], rate_per_minute: int | None, *, as_json: bool
+) -> None:
     """Make an API token and print it; it cannot be shown again."""
     sessions = opened(Settings.from_environ())
     try:
-        made = accounts.create_token(sessions, name, actor=actor(), now=now())
+        made = accounts.create_token(
+            sessions,
+            name,
+            scopes=[Scope(scope) for scope in scopes],
+            rate_per_minute=rate_per_minute,
+            actor=actor(),
+            now=now(),
+        )
     except AccountError as error:
         raise RefusedError(str(error)) from error
     if as_json:
@@ -119,6 +142,8 @@ def list_tokens(*, as_json: bool) -> None:
                 {
                     "id": row.id,
                     "name": row.name,
+                    "scopes": list(row.scopes),
+                    "rate_per_minute": row.rate_per_minute,
                     "created_at": iso(row.created_at),
                     "last_used_at": iso(row.last_used_at),
                     "revoked_at": iso(row.revoked_at),
@@ -126,7 +151,10 @@ def list_tokens(*, as_json: bool) -> None:
             )
         else:
             state = "revoked" if row.revoked_at else "active"
-            click.echo(f"{row.id:>4} {row.name:<24} {state:<8} used {iso(row.last_used_at) or '-'}")
+            limit = f"{row.rate_per_minute}/min" if row.rate_per_minute else "no limit"
+            may = f"{','.join(row.scopes):<15} {limit:<12}"
+            used = iso(row.last_used_at) or "-"
+            click.echo(f"{row.id:>4} {row.name:<24} {state:<8} {may} used {used}")
 
 
 @token.command("revoke")

@@ -92,7 +92,7 @@ class Notification:
 
     def fields(self) -> dict[str, Any]:
         """Return the fields by their names in PROTOCOL 6.11, fit for JSON; absent ones left out."""
-        named = zip(_TOLD, _values(self), strict=False)
+        named = zip(TOLD, _values(self), strict=False)
         told = {name: value for name, value in named if value is not None}
         if not self.files:
             del told["files"]
@@ -131,7 +131,7 @@ class Notification:
 # Ours alone: not among the fields of PROTOCOL 6.11.
 _UNTOLD: Final = frozenset({"celly", "timestamp_text", "remarks", "defect"})
 _ATTRIBUTES: Final = [f.name for f in fields(Notification) if f.name not in _UNTOLD]
-_TOLD: Final = [name.removesuffix("_") for name in _ATTRIBUTES]
+TOLD: Final = tuple(name.removesuffix("_") for name in _ATTRIBUTES)
 _values: Final = attrgetter(*_ATTRIBUTES)
 
 _COMPACT: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))

@@ -7,6 +7,7 @@ Errors:
 """
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -17,13 +18,14 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from tracker.store import accounts
 from tracker.store.db import Sessions
-from tracker.store.models import Role, User
+from tracker.store.models import Role, Scope, User
 from tracker.store.rows import TokenRow, UserRow
 
 MIN_PASSWORD: Final = 10
 MAX_PASSWORD: Final = 1000
 MAX_FAILURES: Final = 5
 LOCK: Final = timedelta(minutes=5)
+MAX_RATE_PER_MINUTE: Final = 1_000_000
 
 _hasher = PasswordHasher()
 
@@ -158,21 +160,38 @@ def first_admin(sessions: Sessions, now: datetime) -> str | None:
     return password
 
 
-def create_token(sessions: Sessions, name: str, *, actor: str, now: datetime) -> NewToken:
+def create_token(
+    sessions: Sessions,
+    name: str,
+    *,
+    actor: str,
+    now: datetime,
+    scopes: Collection[Scope] = tuple(Scope),
+    rate_per_minute: int | None = None,
+) -> NewToken:
     """Make an API token; only its hash is kept.
 
     Raises:
-        AccountError: the name is empty, too long or in use.
+        AccountError: the name is empty, too long or in use; no scope; a limit out of bounds.
     """
     name = name.strip()
+    wanted = [scope for scope in Scope if scope in scopes]
+    if not wanted:
+        raise AccountError(f"a token needs a scope: {', '.join(Scope)}")
+    if rate_per_minute is not None and not 1 <= rate_per_minute <= MAX_RATE_PER_MINUTE:
+        raise AccountError(f"a limit is 1 to {MAX_RATE_PER_MINUTE} requests a minute")
     if not 1 <= len(name) <= 64 or not name.isprintable():
         raise AccountError("a token's name has 1 to 64 printable characters")
     token = "pdt_" + secrets.token_urlsafe(32)
     with sessions.begin() as session:
         if any(t.name == name and t.revoked_at is None for t in accounts.tokens(session)):
             raise AccountError(f"there is an active token {name} already; revoke it first")
-        token_id = accounts.add_token(session, name, token, now)
-        accounts.audit(session, actor, "token.create", subject=name, now=now)
+        token_id = accounts.add_token(
+            session, name, token, scopes=wanted, rate_per_minute=rate_per_minute, now=now
+        )
+        limit = f"{rate_per_minute} a minute" if rate_per_minute else "no limit"
+        detail = f"{', '.join(wanted)}; {limit}"
+        accounts.audit(session, actor, "token.create", subject=name, detail=detail, now=now)
     return NewToken(token_id, name, token)
 
 

@@ -1,12 +1,15 @@
 """Users, API tokens and the audit trail."""
 
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Select, exists, select, update
+from sqlalchemy import Select, delete, exists, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from .models import ApiToken, AuditEntry, Role, User
+from .db import dialect_of
+from .models import ApiToken, AuditEntry, Role, Scope, TokenUse, User
 from .rows import TokenRow, UserRow
 
 
@@ -72,9 +75,23 @@ def user_row(user: User) -> UserRow:
     )
 
 
-def add_token(session: Session, name: str, token: str, now: datetime) -> int:
+def add_token(
+    session: Session,
+    name: str,
+    token: str,
+    *,
+    scopes: Iterable[Scope],
+    rate_per_minute: int | None,
+    now: datetime,
+) -> int:
     """Store the hash of a new API token and return its id."""
-    row = ApiToken(name=name, token_hash=_hash(token), created_at=now)
+    row = ApiToken(
+        name=name,
+        token_hash=_hash(token),
+        scopes=",".join(scopes),
+        rate_per_minute=rate_per_minute,
+        created_at=now,
+    )
     session.add(row)
     session.flush()
     return row.id
@@ -104,6 +121,26 @@ def tokens(session: Session) -> list[TokenRow]:
 def use_token(session: Session, token_id: int, now: datetime) -> None:
     """Note when a token was last used."""
     session.execute(update(ApiToken).where(ApiToken.id == token_id).values(last_used_at=now))
+
+
+def count_use(session: Session, token_id: int, minute: int, limit: int) -> int | None:
+    """Count one request in a minute and return which it was; None when it is one too many.
+
+    The row holds the count of all processes: what only one of them knows limits nobody.
+    """
+    insert = sqlite.insert if dialect_of(session) == "sqlite" else postgresql.insert
+    counted = insert(TokenUse).values(token_id=token_id, minute=minute, uses=1)
+    uses = session.scalar(
+        counted.on_conflict_do_update(
+            index_elements=[TokenUse.token_id, TokenUse.minute],
+            set_={"uses": TokenUse.uses + 1},
+            where=TokenUse.uses < limit,
+        ).returning(TokenUse.uses)
+    )
+    if uses == 1:  # hosts' clocks differ, so the minute before may still be somebody's
+        past = TokenUse.token_id == token_id, TokenUse.minute < minute - 1
+        session.execute(delete(TokenUse).where(*past))
+    return uses
 
 
 def revoke_tokens(session: Session, name_or_id: str, now: datetime) -> int:
@@ -149,4 +186,6 @@ def _token_row(row: ApiToken) -> TokenRow:
         created_at=row.created_at,
         last_used_at=row.last_used_at,
         revoked_at=row.revoked_at,
+        scopes=tuple(row.scopes.split(",")),
+        rate_per_minute=row.rate_per_minute,
     )

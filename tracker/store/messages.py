@@ -1,10 +1,9 @@
 """Questions about messages."""
 
-import base64
-import binascii
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,8 +19,10 @@ from .rows import AttemptRow, ContentRow, MessageRow, Page
 
 _COLUMNS = tuple(getattr(Message, name) for name in MessageRow.__dataclass_fields__)
 
-
-MAX_ID_DIGITS: Final = 18  # what every database can compare
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+# Microseconds since 1970 and the id; no more digits than every database can compare.
+CURSOR: Final = {"pattern": "^[0-9]{1,17}-[0-9]{1,18}$"}
 
 
 class BadCursorError(ValueError):
@@ -208,19 +209,14 @@ def _first(session: Session, statement: Select[*tuple[Any, ...]]) -> MessageRow 
 
 
 def _cursor(row: MessageRow) -> str:
-    text = f"{row.created_at.isoformat()} {row.id}"
-    return base64.urlsafe_b64encode(text.encode("ascii")).decode("ascii").rstrip("=")
+    return f"{(row.created_at - _EPOCH) // _MICROSECOND}-{row.id}"
 
 
 def _read_cursor(cursor: str) -> tuple[datetime, int]:
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        moment, _, number = base64.urlsafe_b64decode(padded).decode("ascii").partition(" ")
-        if len(number) > MAX_ID_DIGITS:
-            raise BadCursorError("not a cursor of an earlier page")
-        return datetime.fromisoformat(moment).astimezone(UTC), int(number)
-    except (ValueError, binascii.Error, OverflowError) as error:
-        raise BadCursorError("not a cursor of an earlier page") from error
+    if not re.fullmatch(CURSOR["pattern"], cursor):
+        raise BadCursorError("not a cursor of an earlier page")
+    moment, _, number = cursor.partition("-")
+    return _EPOCH + int(moment) * _MICROSECOND, int(number)
 
 
 def _uuid(text: str) -> UUID | None:

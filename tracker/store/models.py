@@ -70,6 +70,7 @@ class Message(Base):
         Index(None, "created_at", "id"),
         Index(None, "recipient", "created_at"),
         Index(None, "mms_id", "created_at"),
+        Index(None, "campaign_ref", "created_at"),
         Index(None, "reference", "created_at"),
         Index(None, "custom_pass_id", "created_at"),
         # Not unique: a gateway that gives an id twice must not make us lose an answer.
@@ -324,6 +325,14 @@ class User(Base):
     last_login_at: Mapped[datetime | None]
 
 
+class Scope(StrEnum):
+    """What a token may do. None includes another: a shop that sends need not read."""
+
+    SEND = "send"  # send, cancel, send again, settle
+    READ = "read"  # whatever GET gives
+    ADMIN = "admin"  # what concerns everybody: the gateway, templates, judging anew
+
+
 class ApiToken(Base):
     """A bearer token of the API; only its hash is kept."""
 
@@ -339,6 +348,18 @@ class ApiToken(Base):
     revoked_at: Mapped[datetime | None]
     scopes: Mapped[str] = mapped_column(String(64), server_default="send,read,admin")
     rate_per_minute: Mapped[int | None]  # requests; None: no limit
+
+
+class TokenUse(Base):
+    """How many requests a token with a limit has made in one minute."""
+
+    __tablename__ = "token_uses"
+
+    token_id: Mapped[int] = mapped_column(
+        BigId, ForeignKey("api_tokens.id", ondelete="CASCADE"), primary_key=True
+    )
+    minute: Mapped[int] = mapped_column(BigInteger, primary_key=True)  # since 1970
+    uses: Mapped[int]
 
 
 class PostbackToken(Base):

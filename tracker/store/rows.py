@@ -149,6 +149,8 @@ class TokenRow:
     created_at: datetime
     last_used_at: datetime | None
     revoked_at: datetime | None
+    scopes: tuple[str, ...] = ()
+    rate_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,18 +12,72 @@ from tracker.domain.message import InvalidMessageError
 from tracker.services import answers, describe, manage, submit, timeline
 from tracker.services.repeats import Repeat, RepeatDiffersError
 from tracker.store import messages
-from tracker.store.messages import BadCursorError, MessageFilter
+from tracker.store.messages import CURSOR, BadCursorError, MessageFilter
+from tracker.store.models import Scope
 from tracker.store.rows import MessageRow
 
 from .. import context
 from ..problems import ApiError, bad_request
-from . import bp, reading
+from . import bp, reading, schemas
+from .describing import answer, described, in_header, in_path, in_query, json_body, listed
 from .reading import Reader
+
+_MESSAGE_FILTERS: Final[Mapping[str, Reader]] = {
+    "status": reading.statuses,
+    "to": reading.number,
+    "tracking_id": reading.text,
+    "reference": reading.text,
+    "custom_pass_id": reading.text,
+    "campaign_ref": reading.text,
+    "mms_id": reading.text,
+    "spid": reading.text,
+    "handset": reading.text,
+    "code": reading.text,
+    "created_from": reading.moment,
+    "created_to": reading.moment,
+}
+_NOTES: Final = {
+    "status": "One or several, with commas between or one a parameter.",
+    "to": "The recipient, as people type it. It then stands in the address: keep it out of logs.",
+    "tracking_id": "The gateway's id; white space and trailing `=` do not count.",
+    "code": "Of the gateway's refusal or of any postback, in any case.",
+    "created_from": "Not before this time; without a zone it is UTC.",
+    "created_to": "Before this time.",
+}
+_PATH: Final = in_path("message_id", schemas.MESSAGE_ID, "The id of a message.")
+_KEY: Final = in_header(
+    "Idempotency-Key",
+    schemas.IDEMPOTENCY_KEY,
+    "A key of yours: the same key and body give the same message, 202 again; the same key and"
+    " another body are a 409.",
+)
+_LOCATION: Final = {
+    "Location": {"description": "The address of the message.", "schema": {"type": "string"}}
+}
 
 
 @bp.post("/messages")
+@described(
+    "Send a pass",
+    scope=Scope.SEND,
+    parameters=_KEY,
+    body=json_body(
+        "What is to be sent.",
+        schemas.SEND_REQUEST,
+        {"A pass": schemas.REQUEST_EXAMPLE, "Every field": schemas.FULL_REQUEST_EXAMPLE},
+    ),
+    answers={
+        202: answer(
+            "The message, queued; or the earlier one of the same key.",
+            schemas.NEW_MESSAGE,
+            schemas.QUEUED_EXAMPLE,
+            headers=_LOCATION,
+        )
+    },
+    errors=(400, 409, 413, 415, 422),
+)
 def create_message() -> tuple[dict[str, Any], int, dict[str, str]]:
-    """Queue one message."""
+    """Queue one message. All wrong fields are named at once, and nothing is queued then."""
     try:
         public_id, warnings = submit.one(
             context.sessions(),
@@ -44,21 +98,47 @@ def create_message() -> tuple[dict[str, Any], int, dict[str, str]]:
 
 
 @bp.get("/messages")
-def list_messages() -> dict[str, Any]:
-    """Return one page of messages, newest first."""
+@described(
+    "List messages",
+    scope=Scope.READ,
+    parameters=in_query(_MESSAGE_FILTERS, _NOTES),
+    cursor=CURSOR,
+    answers={
+        200: answer(
+            "One page.",
+            listed(schemas.MESSAGE),
+            {"items": [schemas.MESSAGE_EXAMPLE], "next_cursor": None},
+        )
+    },
+)
+def list_messages() -> tuple[dict[str, Any], dict[str, str]]:
+    """Return one page of messages, newest first. All filters must hold."""
     wanted = MessageFilter(**reading.filters(_MESSAGE_FILTERS))
+    limit = reading.limit()
     with context.sessions()() as session:
         try:
-            page = messages.search(
-                session, wanted, limit=reading.limit(), cursor=request.args.get("cursor")
-            )
+            page = messages.search(session, wanted, limit=limit, cursor=request.args.get("cursor"))
         except BadCursorError as error:
             raise reading.bad_cursor() from error
         items = describe.message_objects(session, page.items)
-    return {"items": items, "next_cursor": page.next_cursor}
+    found = {"items": items, "next_cursor": page.next_cursor}
+    return found, reading.next_link(page.next_cursor)
 
 
 @bp.get("/messages/<message_id>")
+@described(
+    "Look at a message",
+    scope=Scope.READ,
+    parameters=_PATH,
+    answers={
+        200: answer(
+            "The message and what happened to it.",
+            schemas.MESSAGE_WITH_TIMELINE,
+            {**schemas.MESSAGE_EXAMPLE, "timeline": [schemas.TIMELINE_EXAMPLE]},
+        )
+    },
+    errors=(404,),
+)
 def get_message(message_id: str) -> dict[str, Any]:
     """Return one message with its timeline, and what may be its answer when that was lost."""
     with context.sessions()() as session:
@@ -73,6 +153,13 @@ def get_message(message_id: str) -> dict[str, Any]:
 
 
 @bp.post("/messages/<message_id>/cancel")
+@described(
+    "Cancel a message",
+    scope=Scope.SEND,
+    parameters=_PATH,
+    answers={200: answer("The message, cancelled.", schemas.MESSAGE)},
+    errors=(404, 409),
+)
 def cancel_message(message_id: str) -> dict[str, Any]:
     """Take a queued message out of the queue."""
     public_id = public_id_of(message_id)
@@ -81,6 +168,15 @@ def cancel_message(message_id: str) -> dict[str, Any]:
 
 
 @bp.post("/messages/<message_id>/resend")
+@described(
+    "Send a message again",
+    scope=Scope.SEND,
+    parameters=_PATH,
+    answers={
+        202: answer("The new message.", schemas.MESSAGE, schemas.QUEUED_EXAMPLE, headers=_LOCATION)
+    },
+    errors=(404, 409),
+)
 def resend_message(message_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     """Queue the same pass again, as a new message."""
     old = public_id_of(message_id)
@@ -142,19 +238,3 @@ def public_id_of(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise no_message() from None
-
-
-_MESSAGE_FILTERS: Final[Mapping[str, Reader]] = {
-    "status": reading.statuses,
-    "to": reading.number,
-    "tracking_id": reading.text,
-    "reference": reading.text,
-    "custom_pass_id": reading.text,
-    "campaign_ref": reading.text,
-    "mms_id": reading.text,
-    "spid": reading.text,
-    "handset": reading.text,
-    "code": reading.text,
-    "created_from": reading.moment,
-    "created_to": reading.moment,
-}

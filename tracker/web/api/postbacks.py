@@ -14,41 +14,90 @@ from tracker.protocol.notification import Kind
 from tracker.protocol.postback import NotAPostbackError, UnreadablePostbackError
 from tracker.services import describe, rejudge, replay
 from tracker.store import messages, postbacks
+from tracker.store.models import Scope
 from tracker.store.postbacks import PostbackFilter
 from tracker.store.rows import PostbackRow
 
 from .. import context
 from ..problems import ApiError
 from . import bp, reading
+from .describing import answer, described, in_path, in_query, listed
 from .reading import Reader
+from .schemas import DRY_RUN, POSTBACK, POSTBACK_EXAMPLE, POSTBACK_ID
+
+_FILTERS: Final[Mapping[str, Reader]] = {
+    "outcome": partial(reading.word, Outcome),
+    "code": reading.text,
+    "kind": partial(reading.word, Kind),
+    "tracking_id": reading.text,
+    "message_id": reading.uuid,
+}
+_NOTES: Final = {
+    "outcome": "What became of it.",
+    "code": "The code, in any case.",
+    "kind": "What it is about.",
+    "tracking_id": "The gateway's id; white space and trailing `=` do not count.",
+    "message_id": "The id of a message.",
+    "dry_run": "1: say what would change, and change nothing.",
+}
+_PATH: Final = in_path("postback_id", POSTBACK_ID, "The id of a postback.")
 
 
 @bp.get("/postbacks")
-def list_postbacks() -> dict[str, Any]:
-    """Return one page of the journal, newest first."""
-    wanted = reading.filters(_POSTBACK_FILTERS)
+@described(
+    "List postbacks",
+    scope=Scope.READ,
+    parameters=in_query(_FILTERS, _NOTES),
+    cursor=reading.ID_CURSOR,
+    answers={
+        200: answer(
+            "One page.", listed(POSTBACK), {"items": [POSTBACK_EXAMPLE], "next_cursor": "1042"}
+        )
+    },
+)
+def list_postbacks() -> tuple[dict[str, Any], dict[str, str]]:
+    """Return one page of the journal, newest first. What was answered with 200 is in it at once."""
+    wanted = reading.filters(_FILTERS)
+    limit, before_id = reading.limit(), reading.before_id()
     with context.sessions()() as session:
         if "message_id" in wanted:
             row = messages.by_public_id(session, wanted["message_id"])
             if row is None:
-                return {"items": [], "next_cursor": None}
+                return {"items": [], "next_cursor": None}, {}
             wanted["message_id"] = row.id
-        page = postbacks.search(
-            session, PostbackFilter(**wanted), limit=reading.limit(), before_id=reading.before_id()
-        )
-    return {
-        "items": [describe.postback_object(row) for row in page.items],
-        "next_cursor": page.next_cursor,
-    }
+        page = postbacks.search(session, PostbackFilter(**wanted), limit=limit, before_id=before_id)
+    items = [describe.postback_object(row) for row in page.items]
+    found = {"items": items, "next_cursor": page.next_cursor}
+    return found, reading.next_link(page.next_cursor)
 
 
 @bp.get("/postbacks/<postback_id>")
+@described(
+    "Look at a postback",
+    scope=Scope.READ,
+    parameters=_PATH,
+    answers={200: answer("The postback.", POSTBACK, POSTBACK_EXAMPLE)},
+    errors=(404,),
+)
 def get_postback(postback_id: str) -> dict[str, Any]:
     """Return one postback."""
     return describe.postback_object(_postback(postback_id))
 
 
 @bp.get("/postbacks/<postback_id>/raw")
+@described(
+    "Get the exact bytes",
+    scope=Scope.READ,
+    parameters=_PATH,
+    answers={
+        200: answer(
+            "The body of the request as it was received, before any decoding.",
+            {"type": "string", "format": "binary"},
+            media_type="application/octet-stream",
+        )
+    },
+    errors=(404,),
+)
 def get_postback_raw(postback_id: str) -> Response:
     """Return the exact bytes of the request that brought the postback."""
     row = _postback(postback_id)
@@ -62,6 +111,19 @@ def get_postback_raw(postback_id: str) -> Response:
 
 
 @bp.post("/postbacks/<postback_id>/replay")
+@described(
+    "Judge a postback anew",
+    scope=Scope.ADMIN,
+    parameters=(*_PATH, *in_query({"dry_run": reading.truth}, _NOTES)),
+    answers={
+        200: answer(
+            "The postback as it is now; with `dry_run` what would change.",
+            {"anyOf": [POSTBACK, DRY_RUN]},
+            POSTBACK_EXAMPLE,
+        )
+    },
+    errors=(400, 404, 409),
+)
 def replay_postback(postback_id: str) -> dict[str, Any]:
     """Judge a kept postback anew, as if it had just come; with `dry_run` say what would change."""
     row = _postback(postback_id)
@@ -108,12 +170,3 @@ def _postback(text: str) -> PostbackRow:
     if row is None:
         raise ApiError(HTTPStatus.NOT_FOUND, "There is no postback with this id.")
     return row
-
-
-_POSTBACK_FILTERS: Final[Mapping[str, Reader]] = {
-    "outcome": partial(reading.word, Outcome),
-    "code": reading.text,
-    "kind": partial(reading.word, Kind),
-    "tracking_id": reading.text,
-    "message_id": reading.uuid,
-}

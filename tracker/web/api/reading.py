@@ -1,11 +1,16 @@
-"""What views read out of a request; a wrong value is answered with its name and what is right."""
+"""What views read out of a request; a wrong value is answered with its name and what is right.
+
+Each reader of a parameter says beside it, as a JSON Schema, what it takes.
+"""
 
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, NoReturn, TypeVar
+from urllib.parse import urlencode
 from uuid import UUID
 
 from flask import request
@@ -17,13 +22,32 @@ from ..problems import ApiError, bad_request
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
+MAX_ID: Final = 10**18 - 1
+ID_CURSOR: Final = {"pattern": "^[0-9]{1,18}$"}
+NUMBER: Final = {"type": "string", "pattern": r"^(\+|00)?[1-9][0-9]{6,14}$"}
+# What says that it is something else. A body without a type, or with the one that command line
+# clients add by themselves, is read: what it holds decides.
+_TAKEN: Final = frozenset(
+    (
+        "", "application/json", "text/json", "text/plain", "application/octet-stream",
+        "application/x-www-form-urlencoded",
+    )
+)  # fmt: skip
+
+Reader = Callable[[str], Any]
+ReaderT = TypeVar("ReaderT", bound=Reader)
+Schema = dict[str, Any]
+_SCHEMAS: Final[dict[Reader, Schema]] = {}
 
 
 def json_object() -> Mapping[str, object]:
     """Return the JSON object that the body holds."""
+    if request.mimetype not in _TAKEN and not request.mimetype.endswith("+json"):
+        detail = f"The body must be JSON; its Content-Type is {request.mimetype[:100]}."
+        raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail, Accept="application/json")
     body = request.get_data(cache=False)
     try:
-        found = json.loads(body)
+        found = json.loads(body, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         said = error if isinstance(error, json.JSONDecodeError) else "it cannot be decoded"
         detail = f"The body is not JSON: {said}"
@@ -33,15 +57,38 @@ def json_object() -> Mapping[str, object]:
     return found
 
 
+def schema_of(reader: Reader) -> Schema:
+    """Return what a reader takes, as a JSON Schema."""
+    if isinstance(reader, partial) and reader.func is word:
+        return {"type": "string", "enum": [str(one) for one in reader.args[0]]}
+    return _SCHEMAS[reader]
+
+
+def takes(**schema: Any) -> Callable[[ReaderT], ReaderT]:  # noqa: ANN401  # whatever JSON holds
+    """Note beside a reader what it takes, as a JSON Schema."""
+
+    def note(reader: ReaderT) -> ReaderT:
+        _SCHEMAS[reader] = schema
+        return reader
+
+    return note
+
+
 def flag(name: str) -> bool:
     """Read a parameter that is 1 or 0; absent is 0."""
-    text = request.args.get(name, "0").lower()
-    if text not in ("0", "1", "false", "true"):
-        raise bad_request(name, text, "must be 1 or 0")
-    return text in ("1", "true")
+    text = request.args.get(name, "0")
+    try:
+        return truth(text)
+    except ValueError as error:
+        raise bad_request(name, text, str(error)) from error
 
 
-Reader = Callable[[str], Any]
+@takes(type="string", enum=["0", "1", "false", "true"])
+def truth(text: str) -> bool:
+    """Read 1 or 0."""
+    if text.lower() not in ("0", "1", "false", "true"):
+        raise ValueError("must be 1 or 0")
+    return text.lower() in ("1", "true")
 
 
 def filters(readers: Mapping[str, Reader]) -> dict[str, Any]:
@@ -61,6 +108,7 @@ def filters(readers: Mapping[str, Reader]) -> dict[str, Any]:
     return wanted
 
 
+@takes(type="string", maxLength=256, pattern=r"^[^\u0000]*$")
 def text(text: str) -> str:
     """Read text of at most 256 characters."""
     if "\0" in text or len(text) > 256:
@@ -68,6 +116,7 @@ def text(text: str) -> str:
     return text
 
 
+@takes(**NUMBER)
 def number(text: str) -> str:
     """Read a number as people type it."""
     number = numbers.clean(text)
@@ -76,6 +125,7 @@ def number(text: str) -> str:
     return number
 
 
+@takes(type="array", minItems=1, items={"type": "string", "enum": [str(one) for one in Status]})
 def statuses(text: str) -> tuple[Status, ...]:
     """Read statuses with commas between."""
     try:
@@ -91,6 +141,7 @@ def word(words: type[StrEnum], text: str) -> str:
     return text
 
 
+@takes(type="string", format="date-time")
 def moment(text: str) -> datetime:
     """Read a time; without a zone it is UTC."""
     try:
@@ -100,6 +151,7 @@ def moment(text: str) -> datetime:
         raise ValueError("must be a time such as 2026-11-27T18:00:00Z") from None
 
 
+@takes(type="string", format="uuid")
 def uuid(text: str) -> UUID:
     """Read a message's id."""
     try:
@@ -124,6 +176,19 @@ def before_id() -> int | None:
     if not (text.isascii() and text.isdecimal() and len(text) < 19):
         raise bad_cursor()
     return int(text)
+
+
+def next_link(cursor: str | None) -> dict[str, str]:
+    """Return the header that leads to the next page: this very question with its cursor."""
+    if cursor is None:
+        return {}
+    asked = [(name, value) for name, value in request.args.items(multi=True) if name != "cursor"]
+    query = urlencode([*asked, ("cursor", cursor)])
+    return {"Link": f'<{request.path}?{query}>; rel="next"'}
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
 
 
 def bad_cursor() -> ApiError:
