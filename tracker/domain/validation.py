@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from tracker.protocol.characters import first_illegal
-from tracker.protocol.passdata import PASS_FIELDS
+from tracker.protocol.passdata import PASS_FIELDS, slot_fields
 
 from . import numbers
 from .message import Checked, Discovery, InvalidMessageError, PassMessage, Problem, SlideText
@@ -29,6 +29,7 @@ MAX_PASS_ID: Final = 256
 MAX_DATA_FIELDS: Final = 200
 MAX_DDM_MINUTES: Final = 99_999
 SLOTS: Final = range(1, 11)
+_COORDINATES: Final = tuple(name for slot in SLOTS for name in slot_fields(slot)[:2])
 
 _DATA_NAME: Final = re.compile(r"(?!xml)[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.IGNORECASE)
 _DEGREES: Final = re.compile(r"[+-]?[0-9]{1,3}(\.[0-9]{1,15})?")
@@ -241,6 +242,7 @@ def _pass_data(reader: _Reader) -> dict[str, str]:
     upper = {str(name).upper(): value for name, value in given.source.items()}
     if len(upper) < len(given.source):
         given.problem("", None, "names a field twice in different case")
+    upper |= {name: _degrees(upper[name]) for name in _COORDINATES if name in upper}
     fields = _Reader(upper, given.path, reader)
     fields.no_others(PASS_FIELDS)
     values = {
@@ -251,6 +253,13 @@ def _pass_data(reader: _Reader) -> dict[str, str]:
     for slot in SLOTS:
         _check_slot(fields, values, slot)
     return values
+
+
+def _degrees(value: object) -> object:
+    """Write out a number that would come as 1e-07, which the gateway need not know."""
+    if not isinstance(value, float) or not abs(value) < 1000:
+        return value
+    return f"{value:.15f}".rstrip("0").rstrip(".")
 
 
 def _check_slot(fields: _Reader, values: Mapping[str, str], slot: int) -> None:

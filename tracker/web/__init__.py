@@ -12,6 +12,7 @@ from tracker.store import db
 
 from . import (
     api,
+    api_docs,
     context,
     dropin,
     gateway_page,
@@ -44,6 +45,7 @@ def create_app(settings: Settings) -> Flask:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     app.register_blueprint(postbacks.bp)
     app.register_blueprint(api.bp)
+    app.register_blueprint(api_docs.bp)
     app.register_blueprint(dropin.bp)
     app.register_blueprint(health.bp)
     pages.register(app)

@@ -19,8 +19,8 @@ A new endpoint needs one entry and no other file:
 - `answers` are the good ones by status; `errors` the problems that only this operation has. Those
   of every operation (401, 403, 429, 500, 503) come by themselves.
 - `parameters` come from `in_path`, `in_header`, and `in_query` with the table that the view reads
-  its filters with (`reading.takes` says what a reader of your own takes). `cursor` is the pattern of
-  a list's cursor and adds `limit`, `cursor`, the header `Link` (`reading.next_link`) and a 400.
+  its filters with (`reading.takes` says what a reader of your own takes). `cursor` is the pattern
+  of a list's cursor and adds `limit`, `cursor`, the header `Link` (`reading.next_link`) and a 400.
 - `body` comes from `json_body`, or is any OpenAPI request body.
 - A schema is a dictionary or the name of a component: `component("Batch", {...}, example)` at the
   top of the module makes one; `listed("Batch")` is the schema of a page of them.

@@ -34,9 +34,9 @@ _ILLEGAL: Final = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff"
 _LEGAL: Final = f"^[^{_ILLEGAL}]*$"
 _NOT_BLANK: Final = rf"^[^\s{_ILLEGAL}][^{_ILLEGAL}]*$"
 _DATA_NAME: Final = "^(?![Xx][Mm][Ll])[A-Za-z_][A-Za-z0-9_.-]{0,63}$"
-_LATITUDE: Final = r"^([+-]?0?([0-8]?[0-9](\.[0-9]{1,15})?|90(\.0{1,15})?))?$"
+_LATITUDE: Final = r"^[+-]?0?([0-8]?[0-9](\.[0-9]{1,15})?|90(\.0{1,15})?)$"
 _LONGITUDE: Final = (
-    r"^([+-]?(0?[0-9]{1,2}(\.[0-9]{1,15})?|1[0-7][0-9](\.[0-9]{1,15})?|180(\.0{1,15})?))?$"
+    r"^[+-]?(0?[0-9]{1,2}(\.[0-9]{1,15})?|1[0-7][0-9](\.[0-9]{1,15})?|180(\.0{1,15})?)$"
 )
 _DIGITS: Final[Json] = {"minimum": 0, "maximum": 10**18 - 1}
 
@@ -54,6 +54,10 @@ def _nullable(schema: Json) -> Json:
 def _text(limit: int, pattern: str = _LEGAL) -> Json:
     """Return what `validation` takes as text: numbers are taken as they are written."""
     return {"type": ["string", "number", "null"], "maxLength": limit, "pattern": pattern}
+
+
+def _degrees(pattern: str, most: int) -> Json:
+    return {"type": ["string", "number"], "pattern": pattern, "minimum": -most, "maximum": most}
 
 
 def _object(properties: Json, required: list[str] | None = None) -> Json:
@@ -78,16 +82,9 @@ _PASS_VALUES: Final[Json] = {
         _text(validation.MAX_PASS_ID),
         "Your own id of the pass, the only field that postbacks echo; one is made without it.",
     ),
+    **{latitude_field(slot): _said(_degrees(_LATITUDE, 90), "Decimal degrees.") for slot in SLOTS},
     **{
-        latitude_field(slot): _said(
-            {**_text(32, _LATITUDE), "minimum": -90, "maximum": 90}, "Decimal degrees."
-        )
-        for slot in SLOTS
-    },
-    **{
-        longitude_field(slot): _said(
-            {**_text(32, _LONGITUDE), "minimum": -180, "maximum": 180}, "Decimal degrees."
-        )
+        longitude_field(slot): _said(_degrees(_LONGITUDE, 180), "Decimal degrees.")
         for slot in SLOTS
     },
 }
