@@ -271,6 +271,20 @@ def test_tokens_are_made_listed_and_revoked(tracker: Shell) -> None:
     assert tracker("token", "revoke", str(made["id"])).code == 0
 
 
+def test_a_token_is_made_with_scopes_and_a_limit_and_both_are_listed(tracker: Shell) -> None:
+    assert tracker("token", "create", "whole").code == 0
+    scopes = ["--scope", "read", "--scope", "send"]
+    assert tracker("token", "create", "till", *scopes, "--rate-per-minute", "60").code == 0
+    lines = tracker("token", "list", "--json").out.splitlines()
+    listed = [(row["scopes"], row["rate_per_minute"]) for row in map(json.loads, lines)]
+    assert listed == [(["send", "read", "admin"], None), (["send", "read"], 60)]
+    shown = tracker("token", "list").out.splitlines()
+    assert "send,read,admin no limit" in shown[0]
+    assert "send,read       60/min" in shown[1]
+    assert tracker("token", "create", "odd", "--scope", "everything").code == 2
+    assert tracker("token", "create", "odd", "--rate-per-minute", "0").code == 2
+
+
 def test_users_are_made_listed_and_disabled(tracker: Shell) -> None:
     secret = ["--password", "a long enough one"]
     assert tracker("user", "add", "olga", "--role", "operator", *secret).code == 0

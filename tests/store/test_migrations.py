@@ -96,6 +96,10 @@ def plans_of(sessions: Sessions, ask: Callable[[Session], object]) -> list[str]:
         (lambda s: postbacks.of_message(s, 1), "ix_postbacks_message_id"),
         (lambda s: messages.attempts(s, 1), "ix_send_attempts_message_id"),
         (lambda s: messages.search(s, MessageFilter(to="1"), limit=5), "ix_messages_recipient"),
+        (
+            lambda s: messages.search(s, MessageFilter(campaign_ref="1"), limit=5),
+            "ix_messages_campaign_ref",
+        ),
         (lambda s: messages.search(s, MessageFilter(), limit=5), "ix_messages_created_at"),
         (lambda s: messages.find(s, "12025550143", 5), "ix_messages_recipient"),
         (lambda s: settling.called(s, "1", "1", datetime.now(UTC)), "ix_messages_recipient"),

@@ -36,11 +36,15 @@ _MESSAGE_FILTERS: Final[Mapping[str, Reader]] = {
     "created_from": reading.moment,
     "created_to": reading.moment,
 }
+# What postbacks change has no index: each would cost every postback that comes.
+_SLOW: Final = "A rare one is looked for among all messages; `created_from` makes it quick."
 _NOTES: Final = {
     "status": "One or several, with commas between or one a parameter.",
     "to": "The recipient, as people type it. It then stands in the address: keep it out of logs.",
     "tracking_id": "The gateway's id; white space and trailing `=` do not count.",
-    "code": "Of the gateway's refusal or of any postback, in any case.",
+    "spid": f"The carrier. {_SLOW}",
+    "handset": f"The handset that a receipt named. {_SLOW}",
+    "code": f"Of the gateway's refusal or of any postback, in any case. {_SLOW}",
     "created_from": "Not before this time; without a zone it is UTC.",
     "created_to": "Before this time.",
 }
