@@ -1,12 +1,12 @@
 """The JSON API: the contract of DESIGN 3.4."""
 
-from base64 import urlsafe_b64encode
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from api_support import Api, api_of, is_problem
 from builders import NUMBER, a_postback, a_request, accepted, queued
 from conftest import POSTBACK_TOKEN
 from flask import Flask
@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from tracker.services import accounts
 from tracker.store.db import Sessions
 
-HUGE_CURSOR = urlsafe_b64encode(b"2026-11-22T00:00:00+00:00 " + b"9" * 30).decode()
+HUGE_CURSOR = "1795348800000000-" + "9" * 30
 MESSAGE_FIELDS = {
     "id", "status", "status_label", "status_reason", "tracking_id", "to", "from", "from_used",
     "mms_id", "campaign_ref", "reference", "custom_pass_id", "custom_subject", "custom_text", "ddm",
@@ -25,34 +25,9 @@ MESSAGE_FIELDS = {
 }  # fmt: skip
 
 
-class Api:
-    """A caller with a token."""
-
-    def __init__(self, app: Flask, token: str) -> None:
-        self.client = app.test_client()
-        self.headers = {"Authorization": f"Bearer {token}"}
-
-    def get(self, path: str, **query: object) -> Any:
-        return self.client.get(f"/api/v1{path}", query_string=query, headers=self.headers)
-
-    def post(self, path: str, json: object = None, **headers: str) -> Any:
-        return self.client.post(f"/api/v1{path}", json=json, headers={**self.headers, **headers})
-
-
 @pytest.fixture
 def api(app: Flask, session_factory: Sessions, now: datetime) -> Api:
-    made = accounts.create_token(session_factory, "tests", actor="test", now=now)
-    return Api(app, made.token)
-
-
-def is_problem(answer: Any, status: int) -> dict[str, Any]:
-    """Check the one shape of all errors and return the document."""
-    assert answer.status_code == status, answer.text
-    assert answer.mimetype == "application/problem+json"
-    document: dict[str, Any] = answer.json
-    assert {"type", "title", "status", "detail"} <= set(document)
-    assert document["status"] == status
-    return document
+    return api_of(app, session_factory, now)
 
 
 def test_a_message_is_queued_and_shown(api: Api) -> None:

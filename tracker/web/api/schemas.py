@@ -65,6 +65,11 @@ def _object(properties: Json, required: list[str] | None = None) -> Json:
     return {**found, "required": required} if required else found
 
 
+def _reference(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+_NULL: Final[Json] = {"type": "null"}
 _TEXT: Final[Json] = {"type": "string"}
 _MAYBE: Final[Json] = _nullable(_TEXT)
 _TIME: Final[Json] = {"type": "string", "format": "date-time"}
@@ -96,41 +101,48 @@ _BOTH: Final = {
         (longitude_field(slot), latitude_field(slot)),
     )
 }
-_SLIDE: Final = _object(
-    {
-        "slide": _said(
-            {
-                "type": ["integer", "string"],
-                "minimum": 1,
-                "maximum": validation.MAX_SLIDE,
-                "pattern": f"^[1-{validation.MAX_SLIDE}]$",
+PASS_DATA: Final = component("PassData", {**_object(_PASS_VALUES), "dependentRequired": _BOTH})
+SLIDE: Final = component(
+    "Slide",
+    _object(
+        {
+            "slide": _said(
+                {
+                    "type": ["integer", "string"],
+                    "minimum": 1,
+                    "maximum": validation.MAX_SLIDE,
+                    "pattern": f"^[1-{validation.MAX_SLIDE}]$",
+                },
+                "Slides count from 1.",
+            ),
+            "value": {
+                "type": ["string", "number"],
+                "maxLength": validation.MAX_SLIDE_TEXT,
+                "pattern": _NOT_BLANK,
             },
-            "Slides count from 1.",
-        ),
-        "value": {
-            "type": ["string", "number"],
-            "maxLength": validation.MAX_SLIDE_TEXT,
-            "pattern": _NOT_BLANK,
         },
-    },
-    ["slide", "value"],
+        ["slide", "value"],
+    ),
 )
-_DISCOVERY: Final = _object(
-    {
-        "title": _text(validation.MAX_VALUE),
-        "text": _said(
-            _text(validation.MAX_VALUE), "Without a text no discovery message is asked for."
-        ),
-        "timeout_minutes": _said(
-            {
-                "type": ["integer", "string", "null"],
-                "minimum": 0,
-                "maximum": validation.MAX_DDM_MINUTES,
-                "pattern": "^[0-9]{0,5}$",
-            },
-            "How long the gateway waits for its receipt; 5 when absent.",
-        ),
-    }
+DISCOVERY: Final = component(
+    "Discovery",
+    _object(
+        {
+            "title": _text(validation.MAX_VALUE),
+            "text": _said(
+                _text(validation.MAX_VALUE), "Without a text no discovery message is asked for."
+            ),
+            "timeout_minutes": _said(
+                {
+                    "type": ["integer", "string", "null"],
+                    "minimum": 0,
+                    "maximum": validation.MAX_DDM_MINUTES,
+                    "pattern": "^[0-9]{0,5}$",
+                },
+                "How long the gateway waits for its receipt; 5 when absent.",
+            ),
+        }
+    ),
 )
 _FIELDS: Final[Json] = {
     "to": _said(
@@ -167,11 +179,11 @@ _FIELDS: Final[Json] = {
         _text(validation.MAX_SUBJECT), "In place of the subject of the stored MMS."
     ),
     "custom_text": _said(
-        {"type": ["array", "null"], "items": _SLIDE, "maxItems": validation.MAX_SLIDE},
+        {"type": ["array", "null"], "items": _reference(SLIDE), "maxItems": validation.MAX_SLIDE},
         "In place of the text of a slide; each slide once.",
     ),
     "ddm": _said(
-        _nullable(_DISCOVERY),
+        {"anyOf": [_reference(DISCOVERY), _NULL]},
         "A discovery message: a short text sent first, to learn the handset from its receipt.",
     ),
     "data": _said(
@@ -184,7 +196,7 @@ _FIELDS: Final[Json] = {
         "Values for the merge tags of the stored MMS, such as `FIRST_NAME`.",
     ),
     "pass_data": _said(
-        {**_nullable(_object(_PASS_VALUES)), "dependentRequired": _BOTH},
+        {"anyOf": [_reference(PASS_DATA), _NULL]},
         "The fields of the pass, in any case. A field that is fixed in the pass template is"
         " refused by the gateway. A place has both coordinates or none.",
     ),
@@ -194,7 +206,7 @@ _FIELDS: Final[Json] = {
 }
 
 REQUEST_EXAMPLE: Final[Json] = {
-    "to": "+1 202-555-0143",
+    "to": "+12025550143",
     "mms_id": "45633",
     "from": "11111",
     "reference": "order-4711",
@@ -339,12 +351,12 @@ FIELD_PROBLEM: Final = component(
 NEW_MESSAGE: Final = component(
     "NewMessage",
     {
-        "allOf": [{"$ref": "#/components/schemas/Message"}],
+        "allOf": [_reference(MESSAGE)],
         "type": "object",
         "properties": {
             "warnings": {
                 "type": "array",
-                "items": {"$ref": "#/components/schemas/FieldProblem"},
+                "items": _reference(FIELD_PROBLEM),
                 "description": "What is odd but no reason to refuse; absent when nothing is.",
             }
         },
@@ -380,13 +392,13 @@ TIMELINE_EXAMPLE: Final[Json] = {
 MESSAGE_WITH_TIMELINE: Final = component(
     "MessageWithTimeline",
     {
-        "allOf": [{"$ref": "#/components/schemas/Message"}],
+        "allOf": [_reference(MESSAGE)],
         "type": "object",
         "required": ["timeline"],
         "properties": {
             "timeline": {
                 "type": "array",
-                "items": {"$ref": "#/components/schemas/TimelineEntry"},
+                "items": _reference(TIMELINE_ENTRY),
                 "description": "What happened, oldest first.",
             }
         },
@@ -490,7 +502,7 @@ PROBLEM: Final = component(
             "detail": _said(_TEXT, "What is wrong and what would be right."),
             "errors": {
                 "type": "array",
-                "items": {"$ref": "#/components/schemas/FieldProblem"},
+                "items": _reference(FIELD_PROBLEM),
                 "description": "Every wrong field or parameter, not only the first.",
             },
         },
