@@ -4,12 +4,16 @@ from collections.abc import Collection
 from copy import copy
 from datetime import UTC, datetime
 from typing import Any, Self
+from uuid import UUID
 
+from builders import NUMBER, queued
 from flask import Flask
 
-from tracker.services import accounts
+from tracker.config import DEFAULT_ZONE
+from tracker.gateway import Unknown
+from tracker.services import accounts, send
 from tracker.store.db import Sessions
-from tracker.store.models import Scope
+from tracker.store.models import Handset, Scope
 
 
 class Api:
@@ -73,3 +77,21 @@ def is_problem(answer: Any, status: int) -> dict[str, Any]:
     assert {"type", "title", "status", "detail"} <= set(document)
     assert document["status"] == status
     return document
+
+
+def lost(sessions: Sessions) -> UUID:
+    """Return the id of a message whose answer was lost just now."""
+    public_id = queued(sessions)
+    began = datetime.now(UTC)
+    claimed = next(c for c in send.claim(sessions, 100, began) if c.public_id == public_id)
+    assert send.begin(sessions, claimed, began) is not None
+    answer = Unknown("no answer in time")
+    send.record(sessions, claimed, answer, zone=DEFAULT_ZONE, now=began)
+    return public_id
+
+
+def known_handset(sessions: Sessions, now: datetime) -> str:
+    """Keep a handset, and return its number."""
+    with sessions.begin() as session:
+        session.add(Handset(number=NUMBER, handset="motol7c", source="N102", seen_at=now))
+    return NUMBER

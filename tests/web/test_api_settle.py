@@ -1,18 +1,15 @@
 """Settling by the API: what a program may say of a message whose answer was lost."""
 
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import api_support
 import pytest
 from api_support import Caller, is_problem
 from builders import a_postback, accepted, queued
 from conftest import POSTBACK_TOKEN
 from flask import Flask
 
-from tracker.config import DEFAULT_ZONE
-from tracker.gateway import Unknown
-from tracker.services import send
 from tracker.store.db import Sessions
 
 WHY = "seen in the report"
@@ -26,13 +23,7 @@ def api(app: Flask) -> Caller:
 @pytest.fixture
 def lost(session_factory: Sessions) -> UUID:
     """A message whose answer was lost just now."""
-    public_id = queued(session_factory)
-    began = datetime.now(UTC)
-    (claimed,) = send.claim(session_factory, 5, began)
-    send.begin(session_factory, claimed, began)
-    answer = Unknown("no answer in time")
-    send.record(session_factory, claimed, answer, zone=DEFAULT_ZONE, now=began)
-    return public_id
+    return api_support.lost(session_factory)
 
 
 def shelved(api: Caller, tracking_id: str = "MMS_1", code: str = "N101", **changes: str) -> int:

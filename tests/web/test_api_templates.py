@@ -69,11 +69,14 @@ def test_a_template_is_described_read_changed_and_forgotten(
 def test_templates_are_paged(api: FlaskClient) -> None:
     for mms_id in ("1", "2", "3"):
         api.put(f"{URL}/{mms_id}", json=TICKET)
-    first = api.get(f"{URL}?limit=2").json
-    assert first
-    second = api.get(f"{URL}?limit=2&cursor={first['next_cursor']}").json
-    assert second
-    assert [t["mms_id"] for t in first["items"] + second["items"]] == ["1", "2", "3"]
+    first = api.get(f"{URL}?limit=2")
+    assert first.json
+    assert first.headers["Link"] == f'<{URL}?limit=2&cursor=2>; rel="next"'
+    second = api.get(f"{URL}?limit=2&cursor={first.json['next_cursor']}")
+    assert second.json
+    assert "Link" not in second.headers
+    found = [t["mms_id"] for t in first.json["items"] + second.json["items"]]
+    assert found == ["1", "2", "3"]
     assert api.get(f"{URL}?cursor=x").status_code == 400
     assert api.get(f"{URL}?colour=red").status_code == 400
 

@@ -2,7 +2,7 @@
 
 reading     what every view reads out of a request: JSON, filters, limit, cursor
 describing  how a view says what it takes, gives and needs; read this before adding one
-schemas     the objects of the API, out of the tables that the code reads
+schemas     the objects of the API, out of the tables that the code reads; shapes are their pieces
 document    OpenAPI, out of the routes and their descriptions
 messages    send, list, look at, cancel, send again
 gateway     whether it is called, how fast, what waits; pause and resume

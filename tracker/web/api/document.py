@@ -38,11 +38,12 @@ it is made with `--rate-per-minute`. Each operation names the scope it needs.
 **Errors** are problem documents (RFC 9457) of type `application/problem+json`; `errors` names every
 wrong field at once. Unknown query parameters of a list are errors too, lest a typo list everything.
 
-**Repeats**: a request to send with the same `Idempotency-Key` and body gives the same message.
+**Repeats**: a request to send with the same `Idempotency-Key`, or the same `reference`, and the
+same body gives the same message.
 
-**Lists** are in pages, newest first. `next_cursor`, and the header `Link` with `rel="next"`, lead
-to the next one. `Link` repeats the query as it was asked, a number in `to` included: keep such
-addresses out of logs.
+**Lists** are in pages, newest first; templates in the order of their ids. `next_cursor`, and the
+header `Link` with `rel="next"`, lead to the next one. `Link` repeats the query as it was asked, a
+number in `to` included: keep such addresses out of logs.
 
 **Numbers** are digits as on the wire in answers (`12025550143`); requests take what people type.
 **Times** are in UTC. Whatever takes GET takes HEAD. Fields may be added to answers at any time.

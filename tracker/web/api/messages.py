@@ -48,14 +48,14 @@ _NOTES: Final = {
     "created_from": "Not before this time; without a zone it is UTC.",
     "created_to": "Before this time.",
 }
-_PATH: Final = in_path("message_id", schemas.MESSAGE_ID, "The id of a message.")
+PATH: Final = in_path("message_id", schemas.MESSAGE_ID, "The id of a message.")
 _KEY: Final = in_header(
     "Idempotency-Key",
     schemas.IDEMPOTENCY_KEY,
     "A key of yours: the same key and body give the same message, 202 again; the same key and"
     " another body are a 409.",
 )
-_LOCATION: Final = {
+LOCATION: Final = {
     "Location": {"description": "The address of the message.", "schema": {"type": "string"}}
 }
 
@@ -75,7 +75,7 @@ _LOCATION: Final = {
             "The message, queued; or the earlier one of the same key.",
             schemas.NEW_MESSAGE,
             schemas.QUEUED_EXAMPLE,
-            headers=_LOCATION,
+            headers=LOCATION,
         )
     },
     errors=(400, 409, 413, 415, 422),
@@ -133,7 +133,7 @@ def list_messages() -> tuple[dict[str, Any], dict[str, str]]:
 @described(
     "Look at a message",
     scope=Scope.READ,
-    parameters=_PATH,
+    parameters=PATH,
     answers={
         200: answer(
             "The message and what happened to it.",
@@ -160,7 +160,7 @@ def get_message(message_id: str) -> dict[str, Any]:
 @described(
     "Cancel a message",
     scope=Scope.SEND,
-    parameters=_PATH,
+    parameters=PATH,
     answers={200: answer("The message, cancelled.", schemas.MESSAGE)},
     errors=(404, 409),
 )
@@ -175,9 +175,9 @@ def cancel_message(message_id: str) -> dict[str, Any]:
 @described(
     "Send a message again",
     scope=Scope.SEND,
-    parameters=_PATH,
+    parameters=PATH,
     answers={
-        202: answer("The new message.", schemas.MESSAGE, schemas.QUEUED_EXAMPLE, headers=_LOCATION)
+        202: answer("The new message.", schemas.MESSAGE, schemas.QUEUED_EXAMPLE, headers=LOCATION)
     },
     errors=(404, 409),
 )

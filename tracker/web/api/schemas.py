@@ -6,7 +6,7 @@ here stops the start of the application; `tests/web/test_api_document.py` compar
 Source: DESIGN 3.4; PROTOCOL 2.2, 2.3 and 6.11.
 """
 
-from typing import Any, Final
+from typing import Final
 
 from tracker.domain import validation
 from tracker.domain.fold import Outcome
@@ -17,8 +17,24 @@ from tracker.protocol.phrases import State
 
 from .describing import component
 from .reading import MAX_ID, NUMBER
-
-Json = dict[str, Any]
+from .shapes import (
+    COUNT,
+    ILLEGAL,
+    LEGAL,
+    MAYBE,
+    MAYBE_TIME,
+    NULL,
+    STRINGS,
+    TEXT,
+    TIME,
+    WIRE,
+    Json,
+    answered,
+    closed,
+    nullable,
+    ref,
+    said,
+)
 
 MESSAGE_ID: Final[Json] = {"type": "string", "format": "uuid"}
 POSTBACK_ID: Final[Json] = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
@@ -29,10 +45,7 @@ IDEMPOTENCY_KEY: Final[Json] = {
     "pattern": "^[ -~]*$",
 }
 
-# XML cannot carry these. Source: XML 1.0, section 2.2.
-_ILLEGAL: Final = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff"
-_LEGAL: Final = f"^[^{_ILLEGAL}]*$"
-_NOT_BLANK: Final = rf"^[^\s{_ILLEGAL}][^{_ILLEGAL}]*$"
+_NOT_BLANK: Final = rf"^[^\s{ILLEGAL}][^{ILLEGAL}]*$"
 _DATA_NAME: Final = "^(?![Xx][Mm][Ll])[A-Za-z_][A-Za-z0-9_.-]{0,63}$"
 _LATITUDE: Final = r"^[+-]?0?([0-8]?[0-9](\.[0-9]{1,15})?|90(\.0{1,15})?)$"
 _LONGITUDE: Final = (
@@ -41,17 +54,7 @@ _LONGITUDE: Final = (
 _DIGITS: Final[Json] = {"minimum": 0, "maximum": 10**18 - 1}
 
 
-def _said(schema: Json, description: str) -> Json:
-    return {**schema, "description": description}
-
-
-def _nullable(schema: Json) -> Json:
-    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    enum = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
-    return {**schema, "type": [*kinds, "null"], **enum}
-
-
-def _text(limit: int, pattern: str = _LEGAL) -> Json:
+def _text(limit: int, pattern: str = LEGAL) -> Json:
     """Return what `validation` takes as text: numbers are taken as they are written."""
     return {"type": ["string", "number", "null"], "maxLength": limit, "pattern": pattern}
 
@@ -60,37 +63,18 @@ def _degrees(pattern: str, most: int) -> Json:
     return {"type": ["string", "number"], "pattern": pattern, "minimum": -most, "maximum": most}
 
 
-def _object(properties: Json, required: list[str] | None = None) -> Json:
-    found: Json = {"type": "object", "properties": properties, "additionalProperties": False}
-    return {**found, "required": required} if required else found
-
-
-def _reference(name: str) -> Json:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-_NULL: Final[Json] = {"type": "null"}
-_TEXT: Final[Json] = {"type": "string"}
-_MAYBE: Final[Json] = _nullable(_TEXT)
-_TIME: Final[Json] = {"type": "string", "format": "date-time"}
-_MAYBE_TIME: Final[Json] = _nullable(_TIME)
-_WIRE: Final[Json] = {"type": "string", "pattern": "^[1-9][0-9]{6,14}$"}
-_COUNT: Final[Json] = {"type": "integer", "minimum": 0}
-_STRINGS: Final[Json] = {"type": "object", "additionalProperties": {"type": "string"}}
-
 # The request.
 
 _PASS_VALUE: Final = _text(validation.MAX_VALUE)
 _PASS_VALUES: Final[Json] = {
     **dict.fromkeys(PASS_FIELDS, _PASS_VALUE),
-    "CUSTOMPASSID": _said(
+    "CUSTOMPASSID": said(
         _text(validation.MAX_PASS_ID),
         "Your own id of the pass, the only field that postbacks echo; one is made without it.",
     ),
-    **{latitude_field(slot): _said(_degrees(_LATITUDE, 90), "Decimal degrees.") for slot in SLOTS},
+    **{latitude_field(slot): said(_degrees(_LATITUDE, 90), "Decimal degrees.") for slot in SLOTS},
     **{
-        longitude_field(slot): _said(_degrees(_LONGITUDE, 180), "Decimal degrees.")
-        for slot in SLOTS
+        longitude_field(slot): said(_degrees(_LONGITUDE, 180), "Decimal degrees.") for slot in SLOTS
     },
 }
 _BOTH: Final = {
@@ -101,12 +85,12 @@ _BOTH: Final = {
         (longitude_field(slot), latitude_field(slot)),
     )
 }
-PASS_DATA: Final = component("PassData", {**_object(_PASS_VALUES), "dependentRequired": _BOTH})
+PASS_DATA: Final = component("PassData", {**closed(_PASS_VALUES), "dependentRequired": _BOTH})
 SLIDE: Final = component(
     "Slide",
-    _object(
+    closed(
         {
-            "slide": _said(
+            "slide": said(
                 {
                     "type": ["integer", "string"],
                     "minimum": 1,
@@ -126,13 +110,13 @@ SLIDE: Final = component(
 )
 DISCOVERY: Final = component(
     "Discovery",
-    _object(
+    closed(
         {
             "title": _text(validation.MAX_VALUE),
-            "text": _said(
+            "text": said(
                 _text(validation.MAX_VALUE), "Without a text no discovery message is asked for."
             ),
-            "timeout_minutes": _said(
+            "timeout_minutes": said(
                 {
                     "type": ["integer", "string", "null"],
                     "minimum": 0,
@@ -145,7 +129,7 @@ DISCOVERY: Final = component(
     ),
 )
 _FIELDS: Final[Json] = {
-    "to": _said(
+    "to": said(
         {
             "type": ["string", "integer"],
             "pattern": NUMBER["pattern"],
@@ -155,11 +139,11 @@ _FIELDS: Final[Json] = {
         "The recipient: 7 to 15 digits, country code first. Blanks, dots, dashes, brackets and one"
         " leading `+` or `00` are forgiven; answers have the digits alone.",
     ),
-    "mms_id": _said(
+    "mms_id": said(
         {"type": ["string", "integer"], "pattern": "^[0-9]{1,18}$", **_DIGITS},
         "The id of a stored MMS that contains a pass.",
     ),
-    "from": _said(
+    "from": said(
         {
             "type": ["string", "integer", "null"],
             "pattern": "^([0-9]{3,15})?$",
@@ -168,25 +152,27 @@ _FIELDS: Final[Json] = {
         },
         "A short or long code of the account. Needed, unless the server has a default sender.",
     ),
-    "campaign_ref": _said(
+    "campaign_ref": said(
         {"type": ["string", "integer", "null"], "pattern": "^[0-9]{0,18}$", **_DIGITS},
         "The id of a campaign.",
     ),
-    "reference": _said(
-        _text(validation.MAX_REFERENCE), "Your own name for the message, such as an order."
+    "reference": said(
+        _text(validation.MAX_REFERENCE),
+        "Your own name for the message, such as an order. It belongs to one request of a token, as"
+        " an `Idempotency-Key` does.",
     ),
-    "custom_subject": _said(
+    "custom_subject": said(
         _text(validation.MAX_SUBJECT), "In place of the subject of the stored MMS."
     ),
-    "custom_text": _said(
-        {"type": ["array", "null"], "items": _reference(SLIDE), "maxItems": validation.MAX_SLIDE},
+    "custom_text": said(
+        {"type": ["array", "null"], "items": ref(SLIDE), "maxItems": validation.MAX_SLIDE},
         "In place of the text of a slide; each slide once.",
     ),
-    "ddm": _said(
-        {"anyOf": [_reference(DISCOVERY), _NULL]},
+    "ddm": said(
+        {"anyOf": [ref(DISCOVERY), NULL]},
         "A discovery message: a short text sent first, to learn the handset from its receipt.",
     ),
-    "data": _said(
+    "data": said(
         {
             "type": ["object", "null"],
             "propertyNames": {"pattern": _DATA_NAME},
@@ -195,13 +181,13 @@ _FIELDS: Final[Json] = {
         },
         "Values for the merge tags of the stored MMS, such as `FIRST_NAME`.",
     ),
-    "pass_data": _said(
-        {"anyOf": [_reference(PASS_DATA), _NULL]},
+    "pass_data": said(
+        {"anyOf": [ref(PASS_DATA), NULL]},
         "The fields of the pass, in any case. A field that is fixed in the pass template is"
         " refused by the gateway. A place has both coordinates or none.",
     ),
-    "send_at": _said(
-        {**_MAYBE_TIME}, "Not before this time; with its zone. A time in the past is now."
+    "send_at": said(
+        {**MAYBE_TIME}, "Not before this time; with its zone. A time in the past is now."
     ),
 }
 
@@ -230,7 +216,7 @@ FULL_REQUEST_EXAMPLE: Final[Json] = {
 SEND_REQUEST: Final = component(
     "SendRequest",
     # Its order, and a name that nobody describes is an error.
-    _object({name: _FIELDS[name] for name in validation.FIELDS}, ["to", "mms_id"]),
+    closed({name: _FIELDS[name] for name in validation.FIELDS}, ["to", "mms_id"]),
     REQUEST_EXAMPLE,
 )
 
@@ -238,21 +224,21 @@ SEND_REQUEST: Final = component(
 
 _MESSAGE_FIELDS: Final[Json] = {
     "id": MESSAGE_ID,
-    "status": _said(
+    "status": said(
         {"type": "string", "enum": [status.value for status in Status]},
         " · ".join(f"`{status}`: {words}" for status, words in LABELS.items()),
     ),
-    "status_label": _said(_TEXT, "The status in words, as pages show it."),
-    "status_reason": _said(_TEXT, "Why it has this status, in one sentence."),
-    "tracking_id": _said(_MAYBE, "The gateway's id of the message."),
-    "to": _said(_WIRE, "Digits as on the wire."),
-    "from": _said(_TEXT, "The sender asked for."),
-    "from_used": _said(_MAYBE, "The sender that the gateway took, which may be another."),
-    "mms_id": _TEXT,
-    "campaign_ref": _MAYBE,
-    "reference": _MAYBE,
-    "custom_pass_id": _TEXT,
-    "custom_subject": _MAYBE,
+    "status_label": said(TEXT, "The status in words, as pages show it."),
+    "status_reason": said(TEXT, "Why it has this status, in one sentence."),
+    "tracking_id": said(MAYBE, "The gateway's id of the message."),
+    "to": said(WIRE, "Digits as on the wire."),
+    "from": said(TEXT, "The sender asked for."),
+    "from_used": said(MAYBE, "The sender that the gateway took, which may be another."),
+    "mms_id": TEXT,
+    "campaign_ref": MAYBE,
+    "reference": MAYBE,
+    "custom_pass_id": TEXT,
+    "custom_subject": MAYBE,
     "custom_text": {
         "type": "array",
         "items": {
@@ -263,32 +249,32 @@ _MESSAGE_FIELDS: Final[Json] = {
     "ddm": {
         "type": ["object", "null"],
         "properties": {
-            "title": _MAYBE,
-            "text": _MAYBE,
+            "title": MAYBE,
+            "text": MAYBE,
             "timeout_minutes": {"type": ["integer", "null"]},
         },
     },
-    "data": _STRINGS,
-    "pass_data": _STRINGS,
-    "sent_as": _said(_MAYBE, "`MMS`, or `SMS` for a link."),
-    "spid": _said(_MAYBE, "The carrier, as text with its zeros."),
-    "carrier": _MAYBE,
-    "operator_id": _MAYBE,
-    "handset": _MAYBE,
-    "os": _MAYBE,
-    "aggregator_id": _MAYBE,
-    "status_details": _MAYBE,
-    "error_code": _said(_MAYBE, "Of the gateway's refusal."),
-    "error_info": _MAYBE,
-    "ddm_status": _said(_MAYBE, "What became of the discovery message."),
-    "attempts": _said(_COUNT, "How often the gateway was called."),
-    "created_at": _TIME,
-    "send_at": _MAYBE_TIME,
-    "accepted_at": _MAYBE_TIME,
-    "sent_at": _MAYBE_TIME,
-    "finished_at": _MAYBE_TIME,
-    "updated_at": _TIME,
-    "batch_id": _nullable(MESSAGE_ID),
+    "data": STRINGS,
+    "pass_data": STRINGS,
+    "sent_as": said(MAYBE, "`MMS`, or `SMS` for a link."),
+    "spid": said(MAYBE, "The carrier, as text with its zeros."),
+    "carrier": MAYBE,
+    "operator_id": MAYBE,
+    "handset": MAYBE,
+    "os": MAYBE,
+    "aggregator_id": MAYBE,
+    "status_details": MAYBE,
+    "error_code": said(MAYBE, "Of the gateway's refusal."),
+    "error_info": MAYBE,
+    "ddm_status": said(MAYBE, "What became of the discovery message."),
+    "attempts": said(COUNT, "How often the gateway was called."),
+    "created_at": TIME,
+    "send_at": MAYBE_TIME,
+    "accepted_at": MAYBE_TIME,
+    "sent_at": MAYBE_TIME,
+    "finished_at": MAYBE_TIME,
+    "updated_at": TIME,
+    "batch_id": nullable(MESSAGE_ID),
 }
 MESSAGE_EXAMPLE: Final[Json] = {
     **dict.fromkeys(_MESSAGE_FIELDS),
@@ -333,7 +319,7 @@ QUEUED_EXAMPLE: Final[Json] = {
 }  # fmt: skip
 MESSAGE: Final = component(
     "Message",
-    {"type": "object", "properties": _MESSAGE_FIELDS, "required": list(_MESSAGE_FIELDS)},
+    answered(_MESSAGE_FIELDS),
     MESSAGE_EXAMPLE,
 )
 FIELD_PROBLEM: Final = component(
@@ -342,21 +328,21 @@ FIELD_PROBLEM: Final = component(
         "type": "object",
         "required": ["field", "detail"],
         "properties": {
-            "field": _said(_TEXT, "Which field, with its path, such as `pass_data.RELLATITUDE1`."),
-            "value": _said({}, "What it held."),
-            "detail": _said(_TEXT, "What would be right."),
+            "field": said(TEXT, "Which field, with its path, such as `pass_data.RELLATITUDE1`."),
+            "value": said({}, "What it held."),
+            "detail": said(TEXT, "What would be right."),
         },
     },
 )
 NEW_MESSAGE: Final = component(
     "NewMessage",
     {
-        "allOf": [_reference(MESSAGE)],
+        "allOf": [ref(MESSAGE)],
         "type": "object",
         "properties": {
             "warnings": {
                 "type": "array",
-                "items": _reference(FIELD_PROBLEM),
+                "items": ref(FIELD_PROBLEM),
                 "description": "What is odd but no reason to refuse; absent when nothing is.",
             }
         },
@@ -364,19 +350,19 @@ NEW_MESSAGE: Final = component(
 )
 
 _TIMELINE_FIELDS: Final[Json] = {
-    "at": _said(_TIME, "By our clock."),
-    "what": _TEXT,
-    "detail": _TEXT,
+    "at": said(TIME, "By our clock."),
+    "what": TEXT,
+    "detail": TEXT,
     "source": {"type": "string", "enum": ["ours", "gateway", "postback"]},
-    "outcome": _nullable({"type": "string", "enum": [outcome.value for outcome in Outcome]}),
-    "outcome_reason": _MAYBE,
-    "repeats": _COUNT,
+    "outcome": nullable({"type": "string", "enum": [outcome.value for outcome in Outcome]}),
+    "outcome_reason": MAYBE,
+    "repeats": COUNT,
     "postback_id": {"type": ["integer", "null"]},
-    "occurred_at": _said(_MAYBE_TIME, "The gateway's TIMESTAMP."),
+    "occurred_at": said(MAYBE_TIME, "The gateway's TIMESTAMP."),
 }
 TIMELINE_ENTRY: Final = component(
     "TimelineEntry",
-    {"type": "object", "properties": _TIMELINE_FIELDS, "required": list(_TIMELINE_FIELDS)},
+    answered(_TIMELINE_FIELDS),
 )
 TIMELINE_EXAMPLE: Final[Json] = {
     "at": "2026-11-27T17:00:22Z",
@@ -389,18 +375,45 @@ TIMELINE_EXAMPLE: Final[Json] = {
     "postback_id": 1042,
     "occurred_at": "2026-11-27T17:00:21Z",
 }
+_CANDIDATE_FIELDS: Final[Json] = {
+    "postback_id": POSTBACK_ID,
+    "tracking_id": said(TEXT, "The id that the message has once this is taken as its answer."),
+    "code": MAYBE,
+    "received_at": TIME,
+    "mms_id": MAYBE,
+    "why": said(TEXT, "What speaks for it, and what else there is."),
+}
+CANDIDATE: Final = component(
+    "Candidate",
+    answered(_CANDIDATE_FIELDS),
+    {
+        "postback_id": 1042,
+        "tracking_id": MESSAGE_EXAMPLE["tracking_id"],
+        "code": "N101",
+        "received_at": "2026-11-27T17:00:09Z",
+        "mms_id": "45633",
+        "why": "It came 8 s after the call began, and names the same number and MMS id. Nothing"
+        " else fits.",
+    },
+)
 MESSAGE_WITH_TIMELINE: Final = component(
     "MessageWithTimeline",
     {
-        "allOf": [_reference(MESSAGE)],
+        "allOf": [ref(MESSAGE)],
         "type": "object",
         "required": ["timeline"],
         "properties": {
             "timeline": {
                 "type": "array",
-                "items": _reference(TIMELINE_ENTRY),
+                "items": ref(TIMELINE_ENTRY),
                 "description": "What happened, oldest first.",
-            }
+            },
+            "candidates": {
+                "type": "array",
+                "items": ref(CANDIDATE),
+                "description": "Only of a message that can be settled: postbacks that may be its"
+                " lost answer.",
+            },
         },
     },
 )
@@ -409,20 +422,20 @@ MESSAGE_WITH_TIMELINE: Final = component(
 
 _OURS: Final[Json] = {
     "id": POSTBACK_ID,
-    "received_at": _TIME,
+    "received_at": TIME,
     "outcome": {"type": "string", "enum": [outcome.value for outcome in Outcome]},
-    "outcome_reason": _said(_TEXT, "Why, in one sentence."),
-    "message_id": _nullable(MESSAGE_ID),
-    "repeats": _said(_COUNT, "How often the same event came again; 0 at first."),
+    "outcome_reason": said(TEXT, "Why, in one sentence."),
+    "message_id": nullable(MESSAGE_ID),
+    "repeats": said(COUNT, "How often the same event came again; 0 at first."),
 }
 _STATE: Final[Json] = {"type": "string", "enum": [state.value for state in State]}
 _OTHER_THAN_TEXT: Final[Json] = {
     "kind": {"type": "string", "enum": [kind.value for kind in Kind]},
     "state": _STATE,
     "ddm_state": _STATE,
-    "timestamp": _said(_TIME, "The gateway's, in UTC."),
-    "files": {"type": "array", "items": _TEXT},
-    "status": _said(_TEXT, "The phrase as it was received."),
+    "timestamp": said(TIME, "The gateway's, in UTC."),
+    "files": {"type": "array", "items": TEXT},
+    "status": said(TEXT, "The phrase as it was received."),
 }
 POSTBACK_EXAMPLE: Final[Json] = {
     "id": 1042,
@@ -450,7 +463,7 @@ POSTBACK: Final = component(
     {
         "type": "object",
         "description": "Our six facts, and what the postback says; what it does not say is absent.",
-        "properties": {**_OURS, **{name: _OTHER_THAN_TEXT.get(name, _TEXT) for name in TOLD}},
+        "properties": {**_OURS, **{name: _OTHER_THAN_TEXT.get(name, TEXT) for name in TOLD}},
         "required": list(_OURS),
     },
     POSTBACK_EXAMPLE,
@@ -469,7 +482,7 @@ DRY_RUN: Final = component(
             "before": {"type": "object", "properties": _JUDGED, "required": list(_JUDGED)},
             "after": {
                 "type": "object",
-                "properties": {**_JUDGED, "outcome_reason": _TEXT},
+                "properties": {**_JUDGED, "outcome_reason": TEXT},
                 "required": [*_JUDGED, "outcome_reason"],
             },
         },
@@ -497,12 +510,12 @@ PROBLEM: Final = component(
         "required": ["type", "title", "status", "detail"],
         "properties": {
             "type": {"type": "string", "const": "about:blank"},
-            "title": _said(_TEXT, "The name of the status."),
+            "title": said(TEXT, "The name of the status."),
             "status": {"type": "integer", "minimum": 400, "maximum": 599},
-            "detail": _said(_TEXT, "What is wrong and what would be right."),
+            "detail": said(TEXT, "What is wrong and what would be right."),
             "errors": {
                 "type": "array",
-                "items": _reference(FIELD_PROBLEM),
+                "items": ref(FIELD_PROBLEM),
                 "description": "Every wrong field or parameter, not only the first.",
             },
         },

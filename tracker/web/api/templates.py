@@ -8,18 +8,43 @@ from flask import g, request, url_for
 from tracker.domain.template_words import InvalidTemplateError
 from tracker.services import templates
 from tracker.store import templates as store
+from tracker.store.models import Scope
 from tracker.store.templates import TemplateRow
 
 from .. import context
 from ..problems import ApiError, bad_request
 from . import bp, reading
+from .describing import answer, described, in_path, json_body, listed
+from .template_schemas import (
+    COUPON_EXAMPLE,
+    DESCRIPTION,
+    MMS_ID,
+    NO_PASS_EXAMPLE,
+    TEMPLATE,
+    TEMPLATE_EXAMPLE,
+    TICKET_EXAMPLE,
+)
 
+_PATH: Final = in_path("mms_id", MMS_ID, "The id of a stored MMS.")
+_LOCATION: Final = {
+    "Location": {"description": "The address of the template.", "schema": {"type": "string"}}
+}
 # What an answer says beside the description: a program may send back what it was given.
 _OURS: Final = ("mms_id", "updated_at", "updated_by")
 
 
 @bp.get("/templates")
-def list_templates() -> dict[str, Any]:
+@described(
+    "List templates",
+    scope=Scope.READ,
+    cursor=MMS_ID,
+    answers={
+        200: answer(
+            "One page.", listed(TEMPLATE), {"items": [TEMPLATE_EXAMPLE], "next_cursor": None}
+        )
+    },
+)
+def list_templates() -> tuple[dict[str, Any], dict[str, str]]:
     """Return one page of templates, in the order of their MMS ids."""
     reading.filters({})
     after = request.args.get("cursor")
@@ -27,19 +52,40 @@ def list_templates() -> dict[str, Any]:
         raise reading.bad_cursor()
     with context.sessions()() as session:
         page = templates.page(session, limit=reading.limit(), after=after)
-    return {
-        "items": [templates.template_answer(row) for row in page.items],
-        "next_cursor": page.next_cursor,
-    }
+    items = [templates.template_answer(row) for row in page.items]
+    found = {"items": items, "next_cursor": page.next_cursor}
+    return found, reading.next_link(page.next_cursor)
 
 
 @bp.get("/templates/<mms_id>")
+@described(
+    "Look at a template",
+    scope=Scope.READ,
+    parameters=_PATH,
+    answers={200: answer("The template.", TEMPLATE, TEMPLATE_EXAMPLE)},
+    errors=(404,),
+)
 def get_template(mms_id: str) -> dict[str, Any]:
     """Return the template of one stored MMS."""
     return templates.template_answer(_template(mms_id))
 
 
 @bp.put("/templates/<mms_id>")
+@described(
+    "Describe a template",
+    scope=Scope.ADMIN,
+    parameters=_PATH,
+    body=json_body(
+        "What each send may give, and what the template holds.",
+        DESCRIPTION,
+        {"A ticket": TICKET_EXAMPLE, "A coupon": COUPON_EXAMPLE, "No pass": NO_PASS_EXAMPLE},
+    ),
+    answers={
+        200: answer("The template, changed.", TEMPLATE, TEMPLATE_EXAMPLE, headers=_LOCATION),
+        201: answer("The template, new.", TEMPLATE, TEMPLATE_EXAMPLE, headers=_LOCATION),
+    },
+    errors=(400, 413, 415, 422),
+)
 def put_template(mms_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     """Describe a template, in place of what was said of it before."""
     given = dict(reading.json_object())
@@ -59,6 +105,13 @@ def put_template(mms_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
 
 
 @bp.delete("/templates/<mms_id>")
+@described(
+    "Forget a template",
+    scope=Scope.ADMIN,
+    parameters=_PATH,
+    answers={204: {"description": "It is forgotten."}},
+    errors=(404,),
+)
 def delete_template(mms_id: str) -> tuple[str, int]:
     """Forget a template; nothing is checked by it any more."""
     known = templates.is_mms_id(mms_id)
