@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 from builders import NUMBER
 from dropin_support import TAKEN, Wire, a_document, a_query, wired
-from sqlalchemy import QueuePool, text, update
+from sqlalchemy import QueuePool, text
 
 from tracker.config import DEFAULT_ZONE
 from tracker.domain.reasons import status_reason
@@ -24,7 +24,7 @@ from tracker.protocol.response import GatewayResponse, parse_response
 from tracker.sandbox.fixture import API_KEY
 from tracker.sandbox.options import SandboxOptions
 from tracker.sandbox.server import RunningSandbox, running
-from tracker.services import accounts, dropin, send, timeline
+from tracker.services import accounts, allowance, dropin, send, timeline
 from tracker.services import gateway as gateway_service
 from tracker.services.dropin import DropIn
 from tracker.services.dropin_checks import CallRefusedError, read_body, read_query
@@ -33,7 +33,7 @@ from tracker.store import alerts, db, messages, outbox, suppressions
 from tracker.store.base import Base
 from tracker.store.db import Sessions
 from tracker.store.messages import MessageFilter
-from tracker.store.models import ApiToken
+from tracker.store.models import Scope
 from tracker.store.rows import MessageRow
 
 CLOCK = partial(datetime.now, UTC)
@@ -349,12 +349,66 @@ def test_what_is_too_long_for_us_is_the_gateways_to_judge(
 
 
 def test_a_token_without_the_right_to_send_is_refused(
-    sessions: Sessions, sandbox: RunningSandbox, key: str
+    sessions: Sessions, sandbox: RunningSandbox, now: datetime
 ) -> None:
-    with sessions.begin() as session:
-        session.execute(update(ApiToken).values(scopes="read,admin"))
+    scopes = [Scope.READ, Scope.ADMIN]
+    key = accounts.create_token(sessions, "till", scopes=scopes, actor="test", now=now).token
     assert asked(a_drop_in(sessions, sandbox.gateway_url), a_document(key)).error_code == "E105"
     assert (sandbox.calls, all_messages(sessions)) == ([], [])
+
+
+def test_a_token_that_may_send_and_nothing_else_will_do(
+    sessions: Sessions, sandbox: RunningSandbox, now: datetime
+) -> None:
+    made = accounts.create_token(sessions, "till", scopes=[Scope.SEND], actor="test", now=now)
+    assert asked(a_drop_in(sessions, sandbox.gateway_url), a_document(made.token)).is_success
+
+
+def test_a_token_whose_limit_is_used_up_is_told_the_interval_as_the_gateway_does(
+    sessions: Sessions, sandbox: RunningSandbox
+) -> None:
+    noon = datetime(2026, 11, 27, 12, 0, 15, tzinfo=UTC)
+    key = accounts.create_token(sessions, "till", rate_per_minute=2, actor="test", now=noon).token
+    clock = [noon]
+    gateway = Gateway(sandbox.gateway_url, API_KEY, 10.0)
+    drop_in = DropIn(sessions, gateway, zone=DEFAULT_ZONE, clock=lambda: clock[0])
+    assert asked(drop_in, a_document(key)).is_success
+    assert asked(drop_in, a_document(key, MMSID=None)).error_code == "E620"  # counts too
+    told = asked(drop_in, a_document(key, MMSID=None))
+    assert (told.error_code, told.to) == ("E106", NUMBER)
+    assert told.error_info == (
+        "Not sent: this API token may make 2 calls a minute; the minimum interval is 30 s, and the"
+        " next call is taken in 45 s"
+    )
+    assert (len(sandbox.calls), len(all_messages(sessions))) == (1, 1)
+    clock[0] += timedelta(seconds=45)
+    assert asked(drop_in, a_document(key)).is_success
+
+
+def test_a_limit_is_one_for_the_drop_in_and_all_else(
+    sessions: Sessions, sandbox: RunningSandbox, now: datetime
+) -> None:
+    made = accounts.create_token(sessions, "till", rate_per_minute=1, actor="test", now=now)
+    (token,) = accounts.tokens(sessions)
+    assert allowance.take(sessions, token, now)
+    drop_in = DropIn(
+        sessions,
+        Gateway(sandbox.gateway_url, API_KEY, 10.0),
+        zone=DEFAULT_ZONE,
+        clock=lambda: now,
+    )
+    assert asked(drop_in, a_document(made.token)).error_code == "E106"
+    assert sandbox.calls == []
+
+
+def test_a_token_that_may_not_send_hears_of_that_before_its_limit(
+    sessions: Sessions, sandbox: RunningSandbox, now: datetime
+) -> None:
+    key = accounts.create_token(
+        sessions, "till", scopes=[Scope.READ], rate_per_minute=1, actor="test", now=now
+    ).token
+    drop_in = a_drop_in(sessions, sandbox.gateway_url)
+    assert {asked(drop_in, a_document(key)).error_code for _ in "123"} == {"E105"}
 
 
 def test_a_revoked_token_is_a_wrong_key(

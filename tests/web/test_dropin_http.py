@@ -4,6 +4,7 @@ import csv
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -40,6 +41,7 @@ from tracker.services import accounts
 from tracker.store import db, messages
 from tracker.store.db import Sessions
 from tracker.store.messages import MessageFilter
+from tracker.store.models import Scope
 from tracker.store.rows import MessageRow
 from tracker.web import create_app
 
@@ -165,6 +167,25 @@ def test_a_head_request_sends_nothing(url: str, key: str, session_factory: Sessi
     answer = requests.head(f"{url}?{urlencode(a_query(key))}", timeout=PATIENCE)
     assert answer.status_code == 200
     assert all_messages(session_factory) == []
+
+
+def test_scopes_and_limits_are_told_with_http_200_as_all_refusals(
+    url: str, session_factory: Sessions, now: datetime
+) -> None:
+    reader = a_narrow_key(session_factory, now, Scope.READ)
+    sender = a_narrow_key(session_factory, now, Scope.SEND)
+    assert said(form(url, a_document(reader))).error_code == "E105"
+    assert said(form(url, a_document(sender))).is_success
+    codes = {said(by_get(url, a_query(sender))).error_code for _ in "123"}
+    assert codes <= {None, "E106"}  # a minute may end meanwhile
+    assert "E106" in codes
+
+
+def a_narrow_key(sessions: Sessions, now: datetime, scope: Scope) -> str:
+    """Return a key that may do this alone, once a minute."""
+    return accounts.create_token(
+        sessions, scope, scopes=[scope], rate_per_minute=1, actor="test", now=now
+    ).token
 
 
 def test_other_methods_and_addresses_are_errors_for_programs(client: FlaskClient) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from math import ceil
 from threading import BoundedSemaphore, Event, Thread
 from typing import Final
 from uuid import UUID, uuid4
@@ -20,15 +21,15 @@ from sqlalchemy.orm import Session
 from tracker.domain.reasons import OUR_REFUSAL
 from tracker.gateway import Accepted, Answer, Gateway, NotSent, Refused, Unknown
 from tracker.protocol.request import PassRequest
-from tracker.store import accounts as account_rows
 from tracker.store import dropin as rows
 from tracker.store import gateway_state, suppressions
 from tracker.store.db import Sessions
+from tracker.store.models import Scope
 from tracker.store.outbox import Claim
 
-from . import accounts, pace, send
+from . import accounts, allowance, pace, send
+from .allowance import WINDOW_SECONDS, Allowance
 from .dropin_checks import Call, CallRefusedError, check_fields, check_form
-from .pace import Allowance
 from .record import NOT_REACHED
 from .take import Policy
 
@@ -88,12 +89,16 @@ class DropIn:
         return self._sent(self._gateway, _with_pass_id(call, public_id), public_id)
 
     def _check_key(self, key: str, to: str | None) -> None:
-        token = accounts.use_token(self._sessions, key, self._clock())
+        """Let in whoever may send, this often; in the gateway's order. Source: PROTOCOL 5."""
+        now = self._clock()
+        token = accounts.use_token(self._sessions, key, now)
         if token is None:
             raise CallRefusedError("E104", to=to)
-        with self._sessions() as session:
-            if "send" not in account_rows.token_scopes(session, token.id):
-                raise CallRefusedError("E105", "This API token may not send", to)
+        left = allowance.take(self._sessions, token, now)  # what is refused counts too
+        if Scope.SEND not in token.scopes:
+            raise CallRefusedError("E105", "This API token may not send", to)
+        if left is not None and left.is_spent:
+            raise CallRefusedError("E106", _too_fast(left), to)
 
     def _sent(self, gateway: Gateway, call: Call, public_id: UUID) -> bytes:
         room = self._room
@@ -206,7 +211,7 @@ def _unavailable(call: Call, why: str) -> CallRefusedError:
 
 
 def _refusal(
-    session: Session, request: PassRequest, public_id: UUID, turn: Allowance, latest: datetime
+    session: Session, request: PassRequest, public_id: UUID, turn: pace.Allowance, latest: datetime
 ) -> CallRefusedError | None:
     """Return why there is no call: none to this number, none now, or none so soon."""
     which = f"message {public_id}"
@@ -223,6 +228,15 @@ def _refusal(
         info = "calls come faster than the gateway may be called; ask again later"
         return CallRefusedError("E106", f"{OUR_REFUSAL}{info}, {which}", request.to)
     return None
+
+
+def _too_fast(left: Allowance) -> str:
+    """Name the interval, as the gateway's E106 does: one that keeps to the limit."""
+    interval = ceil(WINDOW_SECONDS / left.limit)
+    return (
+        f"{OUR_REFUSAL}this API token may make {left.limit} calls a minute; the minimum interval"
+        f" is {interval} s, and the next call is taken in {left.reset_seconds} s"
+    )
 
 
 def _to(call: Call) -> str | None:

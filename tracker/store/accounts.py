@@ -107,12 +107,6 @@ def token_named(session: Session, token: str) -> TokenRow | None:
     return _token_row(found) if found else None
 
 
-def token_scopes(session: Session, token_id: int) -> frozenset[str]:
-    """Return what an API token may do: send, read, admin."""
-    scopes = session.scalar(select(ApiToken.scopes).where(ApiToken.id == token_id))
-    return frozenset(scope.strip() for scope in (scopes or "").split(","))
-
-
 def tokens(session: Session) -> list[TokenRow]:
     """Return all API tokens in order of creation, revoked ones too."""
     return [_token_row(row) for row in session.scalars(_tokens())]
