@@ -29,6 +29,7 @@ lint: $(VENV)/.dev $(VENDOR)/.built
 bench: $(VENV)/.dev
 	$(BIN)/python bench/receive.py
 	$(BIN)/python bench/send.py
+	$(BIN)/python bench/batch.py
 
 assets: $(VENDOR)/.built
 

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from tracker.gateway import Answer, Gateway
 from tracker.services import record, rollups, send
+from tracker.services.batch_work import BatchWorker
 from tracker.services.record import Sent
 from tracker.services.take import Call, Policy, Taken, take
 from tracker.store.db import Sessions
@@ -68,11 +69,13 @@ class Sender:
 
     def run(self, stop: Event) -> None:
         """Send until `stop` is set; then finish the calls under way and return."""
+        worker = BatchWorker(self._sessions, self._clock, window=self._policy.window)
         with (
-            ThreadPoolExecutor(1, thread_name_prefix="rollups") as aside,
+            ThreadPoolExecutor(2, thread_name_prefix="aside") as aside,
             ThreadPoolExecutor(self._calls_at_once, thread_name_prefix="call") as pool,
         ):
             aside.submit(self._keep_rollups, stop)
+            aside.submit(worker.run, stop)
             while not stop.is_set():
                 self._settle()
                 self._wait(self._start(pool))

@@ -20,16 +20,22 @@ def upgrade() -> None:
         sa.Column("public_id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.String(length=128), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("hold", sa.String(length=16), nullable=True),
         sa.Column("is_dry_run", sa.Boolean(), nullable=False),
+        sa.Column("skips_wrong_rows", sa.Boolean(), nullable=False),
         sa.Column("actor", sa.String(length=80), nullable=False),
         sa.Column("defaults", JSON, nullable=False),
         sa.Column("columns", JSON, nullable=False),
         sa.Column("format", JSON, nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=True),
+        sa.Column("token_id", BIG_ID, nullable=True),
+        sa.Column("idempotency_key", sa.String(length=255), nullable=True),
         sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("position_row", sa.Integer(), nullable=False),
         sa.Column("rows", sa.Integer(), nullable=False),
-        sa.Column("checked_rows", sa.Integer(), nullable=False),
         sa.Column("wrong_rows", sa.Integer(), nullable=False),
+        sa.Column("warnings", sa.Integer(), nullable=False),
         sa.Column("queued_rows", sa.Integer(), nullable=False),
         sa.Column("detail", sa.String(length=1000), nullable=True),
         sa.Column("created_at", TIME, nullable=False),
@@ -39,6 +45,14 @@ def upgrade() -> None:
         sa.Column("lease_until", TIME, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_batches")),
         sa.UniqueConstraint("public_id", name=op.f("uq_batches_public_id")),
+    )
+    op.create_index(
+        "uq_batches_idempotency_key",
+        "batches",
+        ["token_id", "idempotency_key"],
+        unique=True,
+        postgresql_where=sa.text("idempotency_key IS NOT NULL"),
+        sqlite_where=sa.text("idempotency_key IS NOT NULL"),
     )
     op.create_table(
         "batch_chunks",
@@ -70,7 +84,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_batch_errors")),
     )
-    op.create_index("ix_batch_errors_batch_id", "batch_errors", ["batch_id", "id"])
+    op.create_index("ix_batch_errors_batch_id", "batch_errors", ["batch_id", "row", "id"])
 
     with op.batch_alter_table("messages") as messages:
         messages.add_column(sa.Column("batch_id", BIG_ID, nullable=True))

@@ -10,6 +10,7 @@ from tracker.config import SettingsError
 
 from . import (
     accounts,
+    batch,
     database,
     doctor,
     gateway,
@@ -41,6 +42,8 @@ for command in (
     messages.send,
     messages.show,
     settle.settle,
+    batch.batch,
+    batch.batches_,
     postbacks.postback,
     replay.replay,
     rebuild.rebuild,

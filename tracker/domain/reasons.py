@@ -96,10 +96,12 @@ _SUPPRESSED = {
 
 
 def _queued(message: Explained) -> str:
+    if message.due_at is None:
+        return "Its batch is paused; it waits until the batch is resumed."
     due = f"{message.due_at:%Y-%m-%d %H:%M:%S} UTC"
     if message.attempts:
         return _queued_again(message, due)
-    if message.due_at and message.due_at > max(message.created_at, message.send_at or _NEVER):
+    if message.due_at > max(message.created_at, message.send_at or _NEVER):
         return f"It waits until {_local(message.recipient, message.due_at)}, which is {due}."
     if message.send_at:
         return f"It is to be sent at {due}."

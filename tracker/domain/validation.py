@@ -35,8 +35,12 @@ _DATA_NAME: Final = re.compile(r"(?!xml)[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.IGNOR
 _DEGREES: Final = re.compile(r"[+-]?[0-9]{1,3}(\.[0-9]{1,15})?")
 
 
-def check(request: Mapping[str, object], *, default_from: str | None = None) -> Checked:
+def check(
+    request: Mapping[str, object], *, default_from: str | None = None, with_doubts: bool = True
+) -> Checked:
     """Read a request to send and return the message it asks for.
+
+    Without doubts the numbering plan is not asked, which takes longer than all the rest.
 
     Raises:
         InvalidMessageError: with every field that is wrong, not only the first.
@@ -44,7 +48,7 @@ def check(request: Mapping[str, object], *, default_from: str | None = None) -> 
     reader = _Reader(request)
     reader.no_others(FIELDS)
     message = PassMessage(
-        to=_recipient(reader),
+        to=_recipient(reader, with_doubts=with_doubts),
         mms_id=_digits(reader, "mms_id", "the id of a stored MMS: 1 to 18 digits")
         or reader.need("mms_id"),
         from_=_sender(reader, default_from),
@@ -130,7 +134,7 @@ class _Reader:
         return _Reader(value, f"{self.path}{name}.", self)
 
 
-def _recipient(reader: _Reader) -> str:
+def _recipient(reader: _Reader, *, with_doubts: bool) -> str:
     text = reader.digits("to", 64)
     if text is None:
         return reader.need("to")
@@ -138,7 +142,7 @@ def _recipient(reader: _Reader) -> str:
     if number is None:
         reader.problem("to", text, f"is not a phone number; {numbers.EXPECTED}")
         return ""
-    if said := numbers.doubt(number):
+    if with_doubts and (said := numbers.doubt(number)):
         reader.warning("to", number, said)
     return number
 
@@ -248,10 +252,12 @@ def _pass_data(reader: _Reader) -> dict[str, str]:
     values = {
         name: text
         for name in PASS_FIELDS
-        if (text := fields.text(name, MAX_PASS_ID if name == "CUSTOMPASSID" else MAX_VALUE))
+        if name in upper
+        and (text := fields.text(name, MAX_PASS_ID if name == "CUSTOMPASSID" else MAX_VALUE))
     }
-    for slot in SLOTS:
-        _check_slot(fields, values, slot)
+    if any(name.startswith("REL") for name in values):
+        for slot in SLOTS:
+            _check_slot(fields, values, slot)
     return values
 
 

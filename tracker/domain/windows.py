@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import phonenumbers
 from phonenumbers.timezone import time_zones_for_geographical_number, time_zones_for_number
 
+from .message import PassMessage
+
 _UNKNOWN: Final = "Etc/Unknown"
 _DAYS_AHEAD: Final = 2  # whatever two zones have in common comes again within this time
 _MINUTE: Final = timedelta(minutes=1)
@@ -63,6 +65,12 @@ class SendWindow:
         while at < late and not self.is_open(zone, at):
             at += _MINUTE
         return at
+
+
+def due_from(message: PassMessage, now: datetime, window: SendWindow | None) -> datetime:
+    """Return when a message that is queued now may be sent."""
+    wanted = max(now, message.send_at) if message.send_at else now
+    return window.next_open(message.to, wanted) if window else wanted
 
 
 @lru_cache(maxsize=4096)

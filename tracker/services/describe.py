@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from tracker.domain.reasons import status_reason
-from tracker.store import messages
+from tracker.store import batches, messages
 from tracker.store.rows import ContentRow, MessageRow, PostbackRow
 
 from .answers import Offer
@@ -25,7 +26,11 @@ def message_objects(session: Session, rows: Sequence[MessageRow]) -> list[Json]:
     """Return messages as JSON objects, with two queries for all of them."""
     contents = messages.contents(session, [row.id for row in rows])
     carriers = messages.carrier_names(session, {row.spid for row in rows if row.spid})
-    return [_message(row, contents[row.id], carriers.get(row.spid or "")) for row in rows]
+    ids = batches.public_ids(session, {row.batch_id for row in rows if row.batch_id})
+    return [
+        _message(row, contents[row.id], carriers.get(row.spid or ""), ids.get(row.batch_id or 0))
+        for row in rows
+    ]
 
 
 def message_object(session: Session, row: MessageRow) -> Json:
@@ -33,7 +38,9 @@ def message_object(session: Session, row: MessageRow) -> Json:
     return message_objects(session, [row])[0]
 
 
-def _message(row: MessageRow, content: ContentRow, carrier: str | None) -> Json:
+def _message(
+    row: MessageRow, content: ContentRow, carrier: str | None, batch_id: UUID | None
+) -> Json:
     return {
         "id": str(row.public_id),
         "status": row.status.value,
@@ -70,7 +77,7 @@ def _message(row: MessageRow, content: ContentRow, carrier: str | None) -> Json:
         "sent_at": iso(row.sent_at),
         "finished_at": iso(row.finished_at),
         "updated_at": iso(row.updated_at),
-        "batch_id": None,  # messages are not sent in batches yet
+        "batch_id": str(batch_id) if batch_id else None,
     }
 
 

@@ -5,7 +5,7 @@ Under either name there is one request and one message, for ever: a name outlive
 was erased, lest the pass be sent a second time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from json import dumps
@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from tracker.domain.message import Problem
 from tracker.store import repeats as store
 from tracker.store.db import Sessions
 from tracker.store.models import IdempotencyKey, ReferenceKey
@@ -48,8 +49,8 @@ class Named:
     def of(cls, repeat: Repeat, reference: str | None, request: object) -> "Named":
         """Return a request with its names; alike are two only when they say the same."""
         given: dict[Names, str | None] = {IdempotencyKey: repeat.key, ReferenceKey: reference}
-        digest = sha256(dumps(request, sort_keys=True, default=str).encode()).digest()
-        return cls(repeat.token_id, {n: name for n, name in given.items() if name}, digest)
+        names = {n: name for n, name in given.items() if name}
+        return cls(repeat.token_id, names, digest_of(request))
 
 
 def once(
@@ -67,6 +68,28 @@ def once(
             if named is None:
                 raise
     return _once(sessions, named, queue)
+
+
+def digest_of(request: object) -> bytes:
+    """Return what tells a request from every other one."""
+    return sha256(dumps(request, sort_keys=True, default=str).encode()).digest()
+
+
+def used_references(
+    session: Session, token_id: int, references: Iterable[str]
+) -> Mapping[str, Problem]:
+    """Return what is wrong with those references that a token has used before, by reference."""
+    found = store.known_among(session, ReferenceKey, token_id, references)
+    return {
+        reference: Problem("reference", reference, _used(known))
+        for reference, known in found.items()
+    }
+
+
+def _used(known: Known) -> str:
+    if known.public_id is None:
+        return "was used for a message that is erased; it is not sent again under it"
+    return f"was used before, for message {known.public_id}; it is not sent again under it"
 
 
 def _once(

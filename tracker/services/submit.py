@@ -1,6 +1,6 @@
 """Queue a message: check it, then commit the intent to send it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -38,7 +38,7 @@ def one(
             nothing is queued.
         RepeatDiffersError: the key or the reference belongs to another request.
     """
-    public_id, checked = _checked(request, default_from)
+    public_id, checked = checked_anew(request, default_from)
     with sessions() as session:
         rules = templates.rules(session, [checked.message.mms_id])
 
@@ -60,7 +60,7 @@ def again(session: Session, request: Mapping[str, object], now: datetime) -> UUI
     Raises:
         InvalidMessageError: the number is suppressed by now.
     """
-    public_id, checked = _checked(request, None)
+    public_id, checked = checked_anew(request, None)
     checked = templates.rules(session, [checked.message.mms_id]).check(checked)
     suppress.check(session, checked.message.to)
     outbox.add(session, checked.message, public_id, now)
@@ -68,9 +68,21 @@ def again(session: Session, request: Mapping[str, object], now: datetime) -> UUI
     return public_id
 
 
-def _checked(request: Mapping[str, object], default_from: str | None) -> tuple[UUID, Checked]:
-    public_id = uuid4()
-    return public_id, _with_pass_id(check(request, default_from=default_from), public_id)
+def checked_anew(
+    request: Mapping[str, object],
+    default_from: str | None,
+    *,
+    with_doubts: bool = True,
+    new_id: Callable[[], UUID] = uuid4,
+) -> tuple[UUID, Checked]:
+    """Check a request, and give the message that it asks for its ids.
+
+    Raises:
+        InvalidMessageError: with every field that is wrong.
+    """
+    public_id = new_id()
+    checked = check(request, default_from=default_from, with_doubts=with_doubts)
+    return public_id, _with_pass_id(checked, public_id)
 
 
 def from_document(text: str) -> dict[str, object]:

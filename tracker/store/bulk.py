@@ -52,17 +52,17 @@ class Step:
 
 def add(model: type[Base], rows: Sequence[Row], key: str = "", link: str = "") -> Step:
     """Insert the rows whose `key` is new, or all of them."""
-    return Step(Shape("add", _table(model), _names(rows), key, link=link), rows)
+    return Step(Shape("add", table_of(model), _names(rows), key, link=link), rows)
 
 
 def put(model: type[Base], rows: Sequence[Row], key: str, newer: str) -> Step:
     """Insert or replace rows by `key`, unless the one that is there is newer by column `newer`."""
-    return Step(Shape("put", _table(model), _names(rows), key, newer=newer), rows)
+    return Step(Shape("put", table_of(model), _names(rows), key, newer=newer), rows)
 
 
 def change(model: type[Base], rows: Sequence[Row], key: str = "id", plus: str = "") -> Step:
     """Give each row, named by its `key`, its values."""
-    return Step(Shape("change", _table(model), _names(rows), key, plus=plus), rows)
+    return Step(Shape("change", table_of(model), _names(rows), key, plus=plus), rows)
 
 
 def write(session: Session, *steps: Step) -> dict[Any, int]:
@@ -106,7 +106,8 @@ def _names(rows: Sequence[Row]) -> tuple[str, ...]:
     return tuple(rows[0]) if rows else ()
 
 
-def _table(model: type[Base]) -> Table:
+def table_of(model: type[Base]) -> Table:
+    """Return the table of a model."""
     table = model.__table__
     assert isinstance(table, Table)  # noqa: S101  # no model of ours is made of anything else
     return table
@@ -122,7 +123,7 @@ def without_types(rows: Sequence[Row]) -> str:
 
 def type_of(model: type[Base], name: str) -> str:
     """Return the type of a column in PostgreSQL's words."""
-    return _type(_table(model), name)
+    return _type(table_of(model), name)
 
 
 def _plain(value: object) -> object:

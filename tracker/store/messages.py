@@ -14,7 +14,8 @@ from tracker.domain import numbers
 from tracker.domain.status import Status
 from tracker.protocol.tracking import tracking_key
 
-from .models import Carrier, Message, MessageContent, Postback, SendAttempt
+from . import bulk
+from .models import Batch, Carrier, Message, MessageContent, Postback, SendAttempt
 from .rows import AttemptRow, ContentRow, MessageRow, Page
 
 _COLUMNS = tuple(getattr(Message, name) for name in MessageRow.__dataclass_fields__)
@@ -45,6 +46,7 @@ class MessageFilter:
     code: str | None = None  # of an answer or of any postback
     created_from: datetime | None = None
     created_to: datetime | None = None  # exclusive
+    batch_id: str | None = None  # the public one
 
 
 def search(
@@ -174,6 +176,15 @@ def mark_resent(session: Session, public_id: UUID, new_id: UUID, now: datetime) 
     return marked is not None
 
 
+def known_references(session: Session, references: Iterable[str]) -> set[str]:
+    """Return which of these references messages have already."""
+    wanted = sorted(set(references))
+    if not wanted:
+        return set()
+    known = select(Message.reference).where(bulk.among(session, Message.reference, wanted))
+    return {reference for reference in session.scalars(known.distinct()) if reference}
+
+
 def _conditions(wanted: MessageFilter) -> list[ColumnElement[bool]]:
     equal = {
         Message.recipient: wanted.to,
@@ -192,6 +203,9 @@ def _conditions(wanted: MessageFilter) -> list[ColumnElement[bool]]:
         code = wanted.code.upper()
         told = and_(Postback.message_id == Message.id, Postback.code == code)
         conditions.append(or_(Message.error_code == code, exists().where(told)))
+    if wanted.batch_id is not None:
+        batch = select(Batch.id).where(Batch.public_id == _uuid(wanted.batch_id))
+        conditions.append(Message.batch_id == batch.scalar_subquery())
     if wanted.created_from is not None:
         conditions.append(Message.created_at >= wanted.created_from)
     if wanted.created_to is not None:

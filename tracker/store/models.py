@@ -18,6 +18,7 @@ IS_IN_OUTBOX = text("due_at IS NOT NULL")
 IS_NOT_APPLIED = text("outcome <> 'applied'")
 IS_OPEN = text("closed_at IS NULL")
 IS_IN_BATCH = text("batch_id IS NOT NULL")
+HAS_KEY = text("idempotency_key IS NOT NULL")
 
 
 class Message(Base):
@@ -427,16 +428,23 @@ class Batch(Base):
     public_id: Mapped[UUID] = mapped_column(unique=True)
     name: Mapped[str] = mapped_column(String(128))
     status: Mapped[str] = mapped_column(String(16))
+    hold: Mapped[str | None] = mapped_column(String(16))  # pausing, paused or resuming, beside it
     is_dry_run: Mapped[bool]
+    skips_wrong_rows: Mapped[bool]
     actor: Mapped[str] = mapped_column(String(80))
     defaults: Mapped[dict[str, Any]] = mapped_column(Json)  # request fields for every row
-    columns: Mapped[dict[str, Any]] = mapped_column(Json)  # request field by header
-    format: Mapped[dict[str, Any]] = mapped_column(Json)  # encoding and separator
+    columns: Mapped[list[Any]] = mapped_column(Json)  # header and request field of each column
+    format: Mapped[dict[str, Any]] = mapped_column(Json)  # encoding, separator, where rows begin
     size: Mapped[int] = mapped_column(BigInteger)  # bytes
-    position: Mapped[int] = mapped_column(BigInteger)  # how far the work has come, in bytes
-    rows: Mapped[int]
-    checked_rows: Mapped[int]
+    digest: Mapped[bytes | None]  # SHA-256 of the file and of how it is to be read
+    token_id: Mapped[int | None] = mapped_column(BigId)  # whose Idempotency-Key the next one is
+    idempotency_key: Mapped[str | None] = mapped_column(String(255))
+    # How far the present status has come: bytes of the file, and rows in them.
+    position: Mapped[int] = mapped_column(BigInteger)
+    position_row: Mapped[int]
+    rows: Mapped[int]  # blank ones not counted
     wrong_rows: Mapped[int]
+    warnings: Mapped[int]
     queued_rows: Mapped[int]
     detail: Mapped[str | None] = mapped_column(String(1000))
     created_at: Mapped[datetime]
@@ -444,6 +452,17 @@ class Batch(Base):
     finished_at: Mapped[datetime | None]
     claim_id: Mapped[UUID | None]
     lease_until: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index(
+            "uq_batches_idempotency_key",
+            "token_id",
+            "idempotency_key",
+            unique=True,
+            postgresql_where=HAS_KEY,
+            sqlite_where=HAS_KEY,
+        ),
+    )
 
 
 class BatchChunk(Base):
@@ -471,7 +490,7 @@ class BatchError(Base):
     reason: Mapped[str] = mapped_column(String(1000))
     is_warning: Mapped[bool]
 
-    __table_args__ = (Index("ix_batch_errors_batch_id", "batch_id", "id"),)
+    __table_args__ = (Index("ix_batch_errors_batch_id", "batch_id", "row", "id"),)
 
 
 class GatewayState(Base):

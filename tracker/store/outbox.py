@@ -21,9 +21,9 @@ from sqlalchemy.orm import Session
 
 from tracker.domain.message import PassMessage
 from tracker.domain.status import Status
-from tracker.domain.windows import SendWindow
+from tracker.domain.windows import SendWindow, due_from
 
-from . import bulk, ingest
+from . import batches, bulk, ingest
 from .models import IS_IN_OUTBOX, Message, MessageContent, SendAttempt
 
 LEASE: Final = timedelta(seconds=60)
@@ -49,9 +49,6 @@ def add(
     window: SendWindow | None = None,
 ) -> int:
     """Queue a message for its time, within the window, and return its internal id."""
-    due_at = max(now, message.send_at) if message.send_at else now
-    if window:
-        due_at = window.next_open(message.to, due_at)
     row = Message(
         public_id=public_id,
         status=Status.QUEUED,
@@ -64,7 +61,7 @@ def add(
         created_at=now,
         updated_at=now,
         send_at=message.send_at,
-        due_at=due_at,
+        due_at=due_from(message, now, window),
     )
     session.add(row)
     session.flush()
@@ -262,6 +259,7 @@ def finish(
         bulk.change(SendAttempt, attempts, key="claim_id"),
         *(bulk.change(Message, some) for some in alike),
     )
+    batches.keep_held(session, [row["id"] for row in rows if row["due_at"]])
 
 
 def expire_leases(session: Session, now: datetime) -> list[int]:
@@ -285,6 +283,7 @@ def expire_leases(session: Session, now: datetime) -> list[int]:
             .execution_options(synchronize_session=False)
         )
         moved += [(id_, status, created_at) for id_, status, created_at in found]
+    batches.keep_held(session, [id_ for id_, status, _ in moved if status is Status.QUEUED])
     ingest.mark_hours(session, {created_at for _, _, created_at in moved})
     return [id_ for id_, status, _ in moved if status is Status.UNKNOWN]
 

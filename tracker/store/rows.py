@@ -56,6 +56,7 @@ class MessageRow:
     finished_at: datetime | None
     resent_as: UUID | None
     settled_as: str | None  # a word of `Settled`, when its answer was lost
+    batch_id: int | None = None
 
     @property
     def status_label(self) -> str:

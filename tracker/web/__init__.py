@@ -13,6 +13,7 @@ from tracker.store import db
 from . import (
     api,
     api_docs,
+    batches,
     context,
     dropin,
     gateway_page,
@@ -55,6 +56,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(pass_templates.bp)
     app.register_blueprint(handsets.bp)
     app.register_blueprint(gateway_page.bp)
+    app.register_blueprint(batches.bp)
     app.register_blueprint(postback_address.bp)
     app.register_error_handler(HTTPException, _error)
     return app

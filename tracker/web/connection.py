@@ -168,8 +168,9 @@ class Connection(asyncio.Protocol):
             if request.expects:
                 request.expects = False
                 self._transport.write(CONTINUE)
-            if self.line is not server.reading:
-                self.stand_in(server.reading)
+            line = server.uploading if request.is_file else server.reading
+            if self.line is not line:
+                self.stand_in(line)
         elif server.is_stopping and self.line is not server.fresh:
             self._leave()
         elif self.line is None:

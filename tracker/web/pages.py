@@ -44,6 +44,7 @@ LIST_REFRESH_SECONDS: Final = 5
 
 SECTIONS: Final = (
     ("Messages", "pages.list_messages", "messages"),
+    ("Batches", "batches.list_batches", "batches"),
     ("Postbacks", "journal.list_postbacks", "postbacks"),
     ("Alerts", "watch.list_alerts", "alert"),
     ("Suppressed", "watch.list_suppressed", "suppressed"),

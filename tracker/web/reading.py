@@ -4,8 +4,10 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, BinaryIO, Final
 from urllib.parse import unquote_to_bytes
+from weakref import WeakSet
 
 import httptools
 
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from .receiver import Receiver
 
 PAGE_BODY_BYTES: Final = 2 * MAX_BODY_BYTES  # in memory; the application's own limits are lower
+# Files of messages: to the disk when they are large, so many at once, and with time to come.
+FILE_BODY_BYTES: Final = 66 * MAX_BODY_BYTES
+FILE_PATHS: Final = (b"/api/v1/batches", b"/batches/new")
+MOST_FILES: Final = 8
 OVERHEAD_BYTES: Final = 65_536  # of one request without its body: head, chunk sizes, trailers
 
 _POSTBACKS: Final = b"/postbacks/"
@@ -45,12 +51,45 @@ class RefusedError(Exception):
         self.answer = answer
 
 
+class Spill:
+    """A body on its way to a nameless file, which ends with this object."""
+
+    def __init__(self, begun: bytes | bytearray) -> None:
+        self.file: BinaryIO = TemporaryFile()  # noqa: SIM115  # it lives as long as the request
+        self.size = 0
+        _spills.add(self)
+        self.write(begun)
+
+    def write(self, part: bytes | bytearray) -> None:
+        """Add to it."""
+        self.file.write(part)
+        self.size += len(part)
+
+    def opened(self) -> BinaryIO:
+        """Return the file at its beginning."""
+        self.file.seek(0)
+        return self.file
+
+
+_spills: "Final[WeakSet[Spill]]" = WeakSet()
+
+
 class Request:
     """One request, while it is read and until it is answered."""
 
     __slots__ = (
-        "answer", "body", "expects", "fields", "has_head", "is_persistent", "limit", "method",
-        "source", "target", "version",
+        "answer",
+        "body",
+        "expects",
+        "fields",
+        "has_head",
+        "is_persistent",
+        "limit",
+        "method",
+        "source",
+        "spill",
+        "target",
+        "version",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -58,12 +97,18 @@ class Request:
         self.version = "1.1"
         self.fields: list[tuple[bytes, bytes]] = []  # names in lower case
         self.body: bytes | bytearray = b""
+        self.spill: Spill | None = None  # the body, when it is a large file
         self.limit = PAGE_BODY_BYTES
         self.has_head = False
         self.is_persistent = False
         self.expects = False  # the client waits for "100 Continue"
         self.source: str | None = None  # who sends it, when it is for the receiver
         self.answer: Answer | None = None  # when it was refused
+
+    @property
+    def is_file(self) -> bool:
+        """It may bring a large file."""
+        return self.limit == FILE_BODY_BYTES
 
     def field(self, name: bytes) -> str | None:
         """Return a header field, the values of several joined by commas."""
@@ -172,6 +217,8 @@ class Reader:
         self._check_head(request, fields)
         if request.method == b"POST" and self._receiver is not None:
             self._ask(self._receiver, request)
+        if request.method == b"POST" and split_target(request.target)[0] in FILE_PATHS:
+            request.limit = FILE_BODY_BYTES
         if int(fields.get(b"content-length", b"0")) > request.limit:
             raise RefusedError(self._too_large(request))
         request.expects = b"expect" in fields and request.version == "1.1"
@@ -182,13 +229,22 @@ class Reader:
         if request is None:
             return
         self._overhead -= len(part)
+        if request.spill is not None:
+            request.spill.write(part)
+            if request.spill.size > request.limit:
+                raise RefusedError(self._too_large(request))
+            return
         if not request.body:
             request.body = part
             return
         if isinstance(request.body, bytes):
             request.body = bytearray(request.body)
         request.body += part
-        if len(request.body) > request.limit:
+        if request.is_file and len(request.body) > MAX_BODY_BYTES:
+            if len(_spills) >= MOST_FILES:
+                raise RefusedError(Answer(503, "too many large files at once; try again"))
+            request.spill, request.body = Spill(request.body), b""
+        elif len(request.body) > request.limit:
             raise RefusedError(self._too_large(request))
 
     def on_message_complete(self) -> None:

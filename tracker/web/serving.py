@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .receiver import Receiver
 
 READ_SECONDS: Final = 20.0  # for a whole request, or for the first; the gateway gives up after 10
+UPLOAD_SECONDS: Final = 300.0  # for a request that may bring a large file
 WRITE_SECONDS: Final = 30.0  # in which a client takes a reasonable part of its answer
 LEAVE_SECONDS: Final = 3.0  # for a client to stop sending, when it has its answer already
 LIVENESS: Final = b"/healthz"
@@ -81,6 +82,7 @@ class Server:
         self.fresh = Line(READ_SECONDS, Connection.close)
         self.kept = Line(limits.keep_alive_seconds, Connection.close)
         self.reading = Line(READ_SECONDS, Connection.time_out)
+        self.uploading = Line(UPLOAD_SECONDS, Connection.time_out)
         self.writing = Line(WRITE_SECONDS, Connection.look_whether_taken)
         self.leaving = Line(LEAVE_SECONDS, Connection.close)
         self.look_round()
@@ -89,7 +91,10 @@ class Server:
         """End what takes too long; called every now and then."""
         self.date = f"Date: {formatdate(usegmt=True)}\r\n".encode()
         now = self.loop.time()
-        for line in (self.fresh, self.kept, self.reading, self.writing, self.leaving):
+        lines = (
+            self.fresh, self.kept, self.reading, self.uploading, self.writing, self.leaving,
+        )  # fmt: skip
+        for line in lines:
             for connection in line.due(now):
                 line.when_due(connection)
 
@@ -118,6 +123,7 @@ class Server:
             min(idle, key=itemgetter(0), default=None)
             or self.leaving.first()
             or self.reading.first()
+            or self.uploading.first()
         )
         if found is not None:
             found[1].abort()

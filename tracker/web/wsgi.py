@@ -209,15 +209,16 @@ def environ_of(request: Request, local: tuple[str, int], peer: tuple[str, int]) 
         "REMOTE_PORT": str(peer[1]),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "http",
-        "wsgi.input": io.BytesIO(request.body),
+        "wsgi.input": request.spill.opened() if request.spill else io.BytesIO(request.body),
         "wsgi.input_terminated": True,
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,
         "wsgi.multiprocess": True,  # gunicorn may have other workers, or will
         "wsgi.run_once": False,
     }
-    if request.body or request.field(b"content-length"):
-        environ["CONTENT_LENGTH"] = str(len(request.body))
+    if request.spill or request.body or request.field(b"content-length"):
+        size = request.spill.size if request.spill else len(request.body)
+        environ["CONTENT_LENGTH"] = str(size)
     _add_fields(environ, request)
     return environ
 

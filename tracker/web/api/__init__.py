@@ -6,6 +6,7 @@ schemas     the objects of the API, out of the tables that the code reads; shape
 document    OpenAPI, out of the routes and their descriptions
 messages    send, list, look at, cancel, send again
 gateway     whether it is called, how fast, what waits; pause and resume
+batches     files of messages: hand in, follow, pause, resume, cancel
 postbacks   the journal, the exact bytes, judging anew
 settle      what became of a message whose answer was lost
 templates   what operators say of the passes behind stored MMS
@@ -79,4 +80,4 @@ def _check_scope(token: TokenRow) -> None:
 
 
 # The views put themselves on `bp`.
-from . import gateway, handsets, messages, postbacks, settle, templates  # noqa: E402, F401
+from . import batches, gateway, handsets, messages, postbacks, settle, templates  # noqa: E402, F401

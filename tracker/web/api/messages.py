@@ -33,6 +33,7 @@ _MESSAGE_FILTERS: Final[Mapping[str, Reader]] = {
     "spid": reading.text,
     "handset": reading.text,
     "code": reading.text,
+    "batch_id": reading.batch_id,
     "created_from": reading.moment,
     "created_to": reading.moment,
 }
@@ -89,7 +90,7 @@ def create_message() -> tuple[dict[str, Any], int, dict[str, str]]:
             default_from=context.settings().default_from,
             window=context.send_window(),
             now=context.now(),
-            repeat=_repeat(),
+            repeat=repeat_of(),
         )
     except RepeatDiffersError as error:
         raise ApiError(HTTPStatus.CONFLICT, f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
@@ -188,7 +189,8 @@ def resend_message(message_id: str) -> tuple[dict[str, Any], int, dict[str, str]
     return one(new), HTTPStatus.ACCEPTED, {"Location": address(new)}
 
 
-def _repeat() -> Repeat:
+def repeat_of() -> Repeat:
+    """Return how the caller marks a request that it may make again."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and not (1 <= len(key) <= 255 and key.isprintable()):
         raise bad_request("Idempotency-Key", key[:40], "must have 1 to 255 printable characters")

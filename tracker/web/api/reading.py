@@ -160,6 +160,14 @@ def uuid(text: str) -> UUID:
         raise ValueError("must be the id of a message (a UUID)") from None
 
 
+def batch_id(text: str) -> str:
+    """Read a batch's id."""
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise ValueError("must be the id of a batch (a UUID)") from None
+
+
 def limit() -> int:
     """Read how many items a page has."""
     text = request.args.get("limit", str(DEFAULT_LIMIT))

@@ -15,7 +15,12 @@ from .texts import printable
 
 # Asked in the form; the others come from links of other pages.
 FORM_TEXTS: Final = {"mms_id": "MMS id", "campaign_ref": "Campaign", "reference": "Reference"}
-LINK_TEXTS: Final = {"handset": "Handset", "spid": "Carrier (SPID)", "code": "Code"}
+LINK_TEXTS: Final = {
+    "handset": "Handset",
+    "spid": "Carrier (SPID)",
+    "code": "Code",
+    "batch_id": "Batch",
+}
 TEXTS: Final = FORM_TEXTS | LINK_TEXTS
 DATES: Final = {"created_from": "From", "created_to": "To"}
 VIEWS: Final[dict[str, tuple[Status, ...]]] = {
