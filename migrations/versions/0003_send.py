@@ -68,6 +68,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("batch_id", "position", name=op.f("pk_batch_chunks")),
     )
     op.create_table(
+        "batch_kept",
+        sa.Column("batch_id", BIG_ID, nullable=False),
+        sa.Column("row", sa.Integer(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["batch_id"],
+            ["batches.id"],
+            name=op.f("fk_batch_kept_batch_id_batches"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("batch_id", "row", name=op.f("pk_batch_kept")),
+    )
+    op.create_table(
         "batch_errors",
         sa.Column("id", BIG_ID, nullable=False),
         sa.Column("batch_id", BIG_ID, nullable=False),
@@ -222,6 +236,7 @@ def downgrade() -> None:
         messages.drop_column("batch_row")
         messages.drop_column("batch_id")
     op.drop_table("batch_errors")
+    op.drop_table("batch_kept")
     op.drop_table("batch_chunks")
     op.drop_table("batches")
 

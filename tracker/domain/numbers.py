@@ -8,6 +8,8 @@ from typing import Final
 
 import phonenumbers
 
+from . import numbering
+
 WIRE: Final = re.compile(r"[1-9][0-9]{6,14}")
 EXPECTED: Final = "7 to 15 digits with the country code first, such as +1 650-123-4123"
 # Printed for callers at home, `+44 (0)7700 900123`; not part of the number from abroad.
@@ -28,6 +30,8 @@ def clean(text: str) -> str | None:
 
 def doubt(number: str) -> str | None:
     """Say what a numbering plan has against a number on the wire; never a reason to refuse it."""
+    if numbering.has_plan(number):
+        return None
     try:
         parsed = phonenumbers.parse(f"+{number}")
     except phonenumbers.NumberParseException:

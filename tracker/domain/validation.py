@@ -36,11 +36,11 @@ _DEGREES: Final = re.compile(r"[+-]?[0-9]{1,3}(\.[0-9]{1,15})?")
 
 
 def check(
-    request: Mapping[str, object], *, default_from: str | None = None, with_doubts: bool = True
+    request: Mapping[str, object], *, default_from: str | None = None, pass_id: str | None = None
 ) -> Checked:
     """Read a request to send and return the message it asks for.
 
-    Without doubts the numbering plan is not asked, which takes longer than all the rest.
+    A pass without an id of its own gets `pass_id`.
 
     Raises:
         InvalidMessageError: with every field that is wrong, not only the first.
@@ -48,7 +48,7 @@ def check(
     reader = _Reader(request)
     reader.no_others(FIELDS)
     message = PassMessage(
-        to=_recipient(reader, with_doubts=with_doubts),
+        to=_recipient(reader),
         mms_id=_digits(reader, "mms_id", "the id of a stored MMS: 1 to 18 digits")
         or reader.need("mms_id"),
         from_=_sender(reader, default_from),
@@ -58,7 +58,7 @@ def check(
         custom_text=_custom_text(reader),
         ddm=_discovery(reader),
         data=_data(reader),
-        pass_data=_pass_data(reader),
+        pass_data=_with_id(_pass_data(reader), pass_id),
         send_at=_send_at(reader),
     )
     if reader.problems:
@@ -134,7 +134,7 @@ class _Reader:
         return _Reader(value, f"{self.path}{name}.", self)
 
 
-def _recipient(reader: _Reader, *, with_doubts: bool) -> str:
+def _recipient(reader: _Reader) -> str:
     text = reader.digits("to", 64)
     if text is None:
         return reader.need("to")
@@ -142,7 +142,7 @@ def _recipient(reader: _Reader, *, with_doubts: bool) -> str:
     if number is None:
         reader.problem("to", text, f"is not a phone number; {numbers.EXPECTED}")
         return ""
-    if with_doubts and (said := numbers.doubt(number)):
+    if said := numbers.doubt(number):
         reader.warning("to", number, said)
     return number
 
@@ -266,6 +266,12 @@ def _degrees(value: object) -> object:
     if not isinstance(value, float) or not abs(value) < 1000:
         return value
     return f"{value:.15f}".rstrip("0").rstrip(".")
+
+
+def _with_id(pass_data: dict[str, str], pass_id: str | None) -> dict[str, str]:
+    if pass_id is None or "CUSTOMPASSID" in pass_data:
+        return pass_data
+    return {"CUSTOMPASSID": pass_id, **pass_data}
 
 
 def _check_slot(fields: _Reader, values: Mapping[str, str], slot: int) -> None:

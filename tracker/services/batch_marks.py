@@ -5,6 +5,7 @@ memory stays flat whatever the file, and nothing of it is left on the disk, even
 """
 
 import sqlite3
+from collections.abc import Iterable
 
 
 class Marks:
@@ -20,18 +21,21 @@ class Marks:
             "CREATE TABLE seen (value TEXT PRIMARY KEY, row INTEGER) WITHOUT ROWID"
         )
 
-    def first(self, kind: str, value: str | None, row: int) -> int | None:
-        """Note a value of a row; returns the earlier row that has it too."""
-        if not value:
-            return None
-        key = f"{kind} {value}"
-        added = self._database.execute(
-            "INSERT INTO seen VALUES (?, ?) ON CONFLICT DO NOTHING", (key, row)
-        )
-        if added.rowcount:
-            return None
-        (found,) = self._database.execute("SELECT row FROM seen WHERE value = ?", (key,)).fetchone()
-        return int(found) if found < row else None
+    def firsts(self, kind: str, values: Iterable[tuple[str | None, int]]) -> dict[int, int]:
+        """Note values of rows; returns the earlier row that has the same one, by row."""
+        rows = [(f"{kind} {value}", row) for value, row in values if value]
+        before = self._database.total_changes
+        self._database.execute("BEGIN")
+        self._database.executemany("INSERT INTO seen VALUES (?, ?) ON CONFLICT DO NOTHING", rows)
+        self._database.execute("COMMIT")
+        if self._database.total_changes - before == len(rows):
+            return {}
+        firsts = {row: self._first(key) for key, row in rows}
+        return {row: first for row, first in firsts.items() if first < row}
+
+    def _first(self, key: str) -> int:
+        found = self._database.execute("SELECT row FROM seen WHERE value = ?", (key,))
+        return int(found.fetchone()[0])
 
     def close(self) -> None:
         """Forget everything."""

@@ -20,13 +20,13 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from tracker.domain.batch_columns import Column, Rows, warnings_of
-from tracker.domain.message import Checked, InvalidMessageError, Problem
+from tracker.domain.message import InvalidMessageError, Problem
 from tracker.domain.windows import SendWindow
 from tracker.store import batches, ingest
-from tracker.store.batches import BatchRow, Hold, NewMessage, ProblemRow, Stage
+from tracker.store.batches import BatchRow, Hold, KeptRows, NewMessage, ProblemRow, Stage
 from tracker.store.db import Sessions
 
-from . import batch_file, batch_known, repeats, submit
+from . import batch_file, batch_kept, batch_known, repeats, submit
 from .batch_file import FileError, Row
 from .batch_marks import Marks
 
@@ -53,9 +53,9 @@ class _Open:
     marks: Marks = field(default_factory=Marks)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Judged:
-    """What was found out about one row without the database."""
+    """What is found out about one row; it is right when nothing is wrong."""
 
     row: Row
     request: dict[str, Any]
@@ -164,87 +164,59 @@ class BatchWorker:
             rows = self._take(opened)
         except FileError as error:
             return self._unreadable(batch, str(error))
-        judged = [
-            self._judge(batch, opened, row, is_first_time=True) for row in rows if not row.is_blank
-        ]
+        judged = [_judge(batch, opened, row) for row in rows if not row.is_blank]
+        _note_repeats(batch, opened.marks, judged)
         now = self._clock()
         with self._sessions.begin() as session:
             held = self._held(session, batch)
             if held is None:
                 return None
             opened.marks.row = rows[-1].number if rows else batch.position_row
-            known = batch_known.against(session, batch, _messages(judged))
-            wrong, odd, wrong_rows = [], [], 0
+            known = batch_known.against(session, batch, _right(judged))
             for one in judged:
-                problems = one.wrong or known.wrong.get(one.row.number, [])
-                wrong_rows += bool(problems)
-                wrong += self._rows_of(opened, one, problems)
-                odd += self._rows_of(opened, one, [*one.odd, *known.odd.get(one.row.number, [])])
-            batches.add_problems(session, batch.id, wrong, are_warnings=False)
-            batches.add_problems(session, batch.id, odd, are_warnings=True)
-            values = {
-                "rows": held.rows + len(judged),
-                "wrong_rows": held.wrong_rows + wrong_rows,
-                "warnings": held.warnings + len(odd),
-            }
-            if len(rows) < self._step_rows:
+                one.wrong += known.wrong.get(one.row.number, ())
+                one.odd += known.odd.get(one.row.number, ())
+            values = self._write_down(session, held, opened, judged)
+            is_last = len(rows) < self._step_rows
+            position = batch.size if is_last else opened.position
+            if right := _right(judged):
+                data = batch_kept.pack(right)
+                batches.keep_rows(session, batch.id, right[-1].row, position, data)
+            if is_last:
+                batches.drop_file(session, batch.id)
                 values |= _checked(batch, values["rows"], values["wrong_rows"], now)
             else:
-                values |= {"position": opened.position, "position_row": rows[-1].number}
+                values |= {"position": position, "position_row": rows[-1].number}
             return self._save(session, batch, now, values)
 
-    def _judge(self, batch: BatchRow, opened: _Open, row: Row, *, is_first_time: bool) -> _Judged:
-        request, wrong = opened.requests.request(row.cells)
-        if broken := batch_file.broken_cell(row.cells, batch.format["encoding"]):
-            wrong.append(broken)
-        odd: list[Problem] = []
-        checked: Checked | None = None
-        public_id = None
-        try:
-            public_id, checked = submit.checked_anew(
-                request, None, with_doubts=is_first_time, new_id=_ordered_id
-            )
-        except InvalidMessageError as error:
-            told = {problem.field for problem in wrong}
-            wrong += [problem for problem in error.problems if problem.field not in told]
-        message = None
-        if checked and public_id and not wrong:
-            digest = repeats.digest_of(request) if batch.token_id is not None else None
-            message = NewMessage(row.number, public_id, checked.message, digest)
-            if is_first_time:
-                odd = [*checked.warnings, *warnings_of(request)]
-                odd += _repeated(opened.marks, "to", message.message.to, row.number)
-                again = _repeated(opened.marks, "reference", message.message.reference, row.number)
-                (odd if batch.token_id is None else wrong).extend(again)
-        if is_first_time:
-            opened.marks.row = row.number
-        return _Judged(row, request, None if wrong else message, wrong, odd)
+    def _write_down(
+        self, session: Session, held: BatchRow, opened: _Open, judged: list[_Judged]
+    ) -> dict[str, Any]:
+        """Write down what is wrong and what is odd, and return how many rows are so by now."""
+        wrong = [found for one in judged for found in _rows_of(opened.requests, one, one.wrong)]
+        odd = [found for one in judged for found in _rows_of(opened.requests, one, one.odd)]
+        batches.add_problems(session, held.id, wrong, are_warnings=False)
+        batches.add_problems(session, held.id, odd, are_warnings=True)
+        return {
+            "rows": held.rows + len(judged),
+            "wrong_rows": held.wrong_rows + sum(bool(one.wrong) for one in judged),
+            "warnings": held.warnings + len(odd),
+        }
 
     def _remember(self, batch: BatchRow) -> BatchRow | None:
         """Read anew what was checked before somebody else stopped, to know its numbers."""
-        opened = self._file(batch, position=batch.format["begin"], number=0)
-        renewed = monotonic()
-        for row in opened.rows:
-            request, _ = opened.requests.request(row.cells)
-            try:
-                message = submit.checked_anew(request, None, with_doubts=False)[1].message
-            except InvalidMessageError:
-                pass
-            else:
-                opened.marks.first("to", message.to, row.number)
-                opened.marks.first("reference", message.reference, row.number)
-            opened.marks.row = row.number
-            if row.number >= batch.position_row:
-                break
-            if monotonic() - renewed > TURN_SECONDS:
-                renewed = monotonic()
-                with self._sessions.begin() as session:
-                    if self._held(session, batch) is None:
-                        return None
-                    self._save(session, batch, self._clock(), {})
-        opened.position = batch.position
-        opened.marks.row = max(opened.marks.row, batch.position_row)
-        return batch
+        opened, row = self._file(batch), 0
+        while True:
+            with self._sessions.begin() as session:
+                if self._held(session, batch) is None:
+                    return None
+                self._save(session, batch, self._clock(), {})
+                kept = batches.kept_rows(session, batch.id, row)
+            if kept is None:
+                opened.marks.row = batch.position_row
+                return batch
+            _note(opened.marks, batch_kept.unpack(kept.data))
+            row = kept.row
 
     def _unreadable(self, batch: BatchRow, why: str) -> BatchRow | None:
         """End a batch whose file breaks off in a way that leaves the next row unknown."""
@@ -261,70 +233,47 @@ class BatchWorker:
     # Queueing.
 
     def _queue(self, batch: BatchRow) -> BatchRow | None:
-        opened = self._file(batch)
-        rows = self._take(opened)
-        judged = [
-            self._judge(batch, opened, row, is_first_time=False) for row in rows if not row.is_blank
-        ]
+        with self._sessions() as session:
+            kept = batches.kept_rows(session, batch.id, batch.position_row)
+        if kept is None:
+            return self._queued(batch)
+        rows = batch_kept.unpack(kept.data)
         try:
-            return self._queue_these(batch, opened, rows, judged)
+            return self._queue_these(batch, kept, rows)
         except IntegrityError:  # a request took a reference of these in between; it is known now
-            return self._queue_these(batch, opened, rows, judged)
+            return self._queue_these(batch, kept, rows)
 
     def _queue_these(
-        self, batch: BatchRow, opened: _Open, rows: list[Row], judged: list[_Judged]
+        self, batch: BatchRow, kept: KeptRows, rows: list[NewMessage]
     ) -> BatchRow | None:
         now = self._clock()
         with self._sessions.begin() as session:
             held = self._held(session, batch)
             if held is None:
                 return None
-            right = self._still_right(session, batch, rows, judged)
             # Who has opted out since the check must not get anything either.
-            late = batch_known.against(session, batch, _messages(right)).wrong
-            added = [new for new in _messages(right) if new.row not in late]
+            late = batch_known.against(session, batch, rows).wrong
+            added = [new for new in rows if new.row not in late]
             batches.add_messages(session, batch, added, now, self._window)
-            self._note_late(session, batch, right, late)
-            values: dict[str, Any] = {
-                "queued_rows": held.queued_rows + len(added),
-                "wrong_rows": held.wrong_rows + len(late),
-            }
+            batches.add_problems(session, batch.id, _late(batch, late), are_warnings=False)
             if added:
                 ingest.mark_hours(session, {now})
-            if len(rows) < self._step_rows:
-                values |= {"status": Stage.QUEUED, "finished_at": now, "position": batch.size}
-                batches.drop_file(session, batch.id)
-            else:
-                values["position"] = opened.position
-            if rows:
-                values["position_row"] = rows[-1].number
+            values = {
+                "queued_rows": held.queued_rows + len(added),
+                "wrong_rows": held.wrong_rows + len(late),
+                "position": kept.position,
+                "position_row": kept.row,
+            }
             return self._save(session, batch, now, values)
 
-    def _still_right(
-        self, session: Session, batch: BatchRow, rows: list[Row], judged: list[_Judged]
-    ) -> list[_Judged]:
-        """Leave out what the check found wrong; it may have known more than a row tells."""
-        if not batch.wrong_rows or not rows:
-            return judged
-        wrong = batches.wrong_among(session, batch.id, rows[0].number, rows[-1].number)
-        return [one for one in judged if one.row.number not in wrong]
-
-    def _note_late(
-        self,
-        session: Session,
-        batch: BatchRow,
-        judged: list[_Judged],
-        late: dict[int, list[Problem]],
-    ) -> None:
-        """Write down what came up against rows after the check."""
-        opened = self._open[batch.id]
-        problems = [
-            problem
-            for one in judged
-            if one.row.number in late
-            for problem in self._rows_of(opened, one, late[one.row.number])
-        ]
-        batches.add_problems(session, batch.id, problems, are_warnings=False)
+    def _queued(self, batch: BatchRow) -> BatchRow | None:
+        now = self._clock()
+        with self._sessions.begin() as session:
+            if self._held(session, batch) is None:
+                return None
+            batches.drop_rows(session, batch.id)
+            values = {"status": Stage.QUEUED, "finished_at": now, "position": batch.size}
+            return self._save(session, batch, now, values)
 
     # Holding back, letting go, cancelling.
 
@@ -367,33 +316,30 @@ class BatchWorker:
             if held.queued_rows and batches.has_moving(session, batch.id):
                 return batch
             batches.drop_file(session, batch.id)
+            batches.drop_rows(session, batch.id)
             values = {"status": Stage.CANCELLED, "finished_at": now}
             return self._save(session, batch, now, values)
 
     # The file.
 
-    def _file(
-        self, batch: BatchRow, position: int | None = None, number: int | None = None
-    ) -> _Open:
-        """Return the file, open at the batch's position, or at another one."""
-        wanted = batch.position if position is None else position
+    def _file(self, batch: BatchRow) -> _Open:
+        """Return the file, open at the batch's position."""
         opened = self._open.get(batch.id)
-        if opened and opened.position == wanted:
+        if opened and opened.position == batch.position:
             return opened
-        columns = [Column(**column) for column in batch.columns]
         rows = batch_file.rows(
-            _chunks(self._sessions, batch.id, wanted),
+            _chunks(self._sessions, batch.id, batch.position),
             batch.format["encoding"],
             batch.format["separator"],
-            begin=wanted,
-            number=batch.position_row if number is None else number,
+            begin=batch.position,
+            number=batch.position_row,
         )
         if opened:
-            opened.rows, opened.position = rows, wanted
+            opened.rows, opened.position = rows, batch.position
             return opened
         while len(self._open) >= MOST_OPEN:
             self._close(next(iter(self._open)))
-        made = _Open(rows, wanted, Rows(columns, batch.defaults))
+        made = _Open(rows, batch.position, _requests(batch))
         self._open[batch.id] = made
         return made
 
@@ -426,17 +372,6 @@ class BatchWorker:
         batches.change(session, batch.id, now, lease_until=now + batches.LEASE, **values)
         return batches.by_id(session, batch.id)
 
-    def _rows_of(self, opened: _Open, one: _Judged, problems: list[Problem]) -> list[ProblemRow]:
-        return [
-            ProblemRow(
-                one.row.number,
-                opened.requests.header_of(problem.field, one.request),
-                None if problem.value is None else str(problem.value),
-                f"{problem.field or 'the row'}: {problem.detail}",
-            )
-            for problem in problems
-        ]
-
     def _fail(self, claimed: BatchRow, error: Exception) -> BatchRow | None:
         now = self._clock()
         detail = f"Something went wrong here, and it is in our log: {type(error).__name__}."
@@ -453,7 +388,7 @@ class BatchWorker:
             for stage, age in ((Stage.RECEIVING, GIVE_UP), (Stage.DRAFT, KEEP_FILE)):
                 for batch_id in batches.abandoned(session, stage, now - age):
                     batches.drop(session, batch_id)
-            batches.drop_old_files(session, now - KEEP_FILE)
+            batches.drop_old(session, now - KEEP_FILE)
 
 
 def _ordered_id() -> UUID:
@@ -508,16 +443,71 @@ def _chunks(sessions: Sessions, batch_id: int, position: int) -> Callable[[int],
     return read
 
 
-_AGAIN: Final = {
-    "to": "is in row {} too; it gets a message for each",
-    "reference": "is in row {} too",
-}
+def _judge(batch: BatchRow, opened: _Open, row: Row) -> _Judged:
+    """Find out all about a row that it says itself."""
+    request, wrong = opened.requests.request(row.cells)
+    if broken := batch_file.broken_cell(row.cells, batch.format["encoding"]):
+        wrong.append(broken)
+    judged = _Judged(row, request, None, wrong, [])
+    try:
+        public_id, checked = submit.checked_anew(request, None, new_id=_ordered_id)
+    except InvalidMessageError as error:
+        told = {problem.field for problem in wrong}
+        wrong += [problem for problem in error.problems if problem.field not in told]
+        return judged
+    digest = repeats.digest_of(request) if batch.token_id is not None else None
+    judged.message = NewMessage(row.number, public_id, checked.message, digest)
+    if not wrong:
+        judged.odd = [*checked.warnings, *warnings_of(request)]
+    return judged
 
 
-def _repeated(marks: Marks, field: str, value: str | None, row: int) -> list[Problem]:
-    first = marks.first(field, value, row)
-    return [Problem(field, value, _AGAIN[field].format(first))] if first else []
+def _note_repeats(batch: BatchRow, marks: Marks, judged: list[_Judged]) -> None:
+    """Find numbers and references that are in an earlier row too.
+
+    For a token a reference names one message, so that its second row is wrong.
+    """
+    numbers, references = _note(marks, _right(judged))
+    for one in judged:
+        row, message = one.row.number, one.message
+        if message and (first := numbers.get(row)):
+            detail = f"is in row {first} too; it gets a message for each"
+            one.odd.append(Problem("to", message.message.to, detail))
+        if message and (first := references.get(row)):
+            problem = Problem("reference", message.message.reference, f"is in row {first} too")
+            (one.odd if batch.token_id is None else one.wrong).append(problem)
 
 
-def _messages(judged: list[_Judged]) -> list[NewMessage]:
-    return [one.message for one in judged if one.message]
+def _note(marks: Marks, rows: list[NewMessage]) -> tuple[dict[int, int], dict[int, int]]:
+    numbers = marks.firsts("to", ((new.message.to, new.row) for new in rows))
+    return numbers, marks.firsts("reference", ((new.message.reference, new.row) for new in rows))
+
+
+def _right(judged: list[_Judged]) -> list[NewMessage]:
+    return [one.message for one in judged if one.message and not one.wrong]
+
+
+def _requests(batch: BatchRow) -> Rows:
+    return Rows([Column(**column) for column in batch.columns], batch.defaults)
+
+
+def _late(batch: BatchRow, late: dict[int, list[Problem]]) -> list[ProblemRow]:
+    """Return what came up against rows after the check."""
+    requests = _requests(batch)
+    return [
+        _problem_row(row, requests.header_of(problem.field, {}), problem)
+        for row, problems in late.items()
+        for problem in problems
+    ]
+
+
+def _rows_of(requests: Rows, one: _Judged, problems: list[Problem]) -> list[ProblemRow]:
+    return [
+        _problem_row(one.row.number, requests.header_of(problem.field, one.request), problem)
+        for problem in problems
+    ]
+
+
+def _problem_row(row: int, header: str | None, problem: Problem) -> ProblemRow:
+    value = None if problem.value is None else str(problem.value)
+    return ProblemRow(row, header, value, f"{problem.field or 'the row'}: {problem.detail}")

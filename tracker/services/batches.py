@@ -192,8 +192,8 @@ def start(
             raise NotPossibleError("Every row of it is wrong.")
         if batch.wrong_rows and not skips_wrong_rows:
             raise NotPossibleError(f"{batch.wrong_rows:,} of its rows are wrong.")
-        if not batches.chunk(session, batch.id, batch.format["begin"]):
-            raise NotPossibleError("Its file was deleted in the meantime; load it again.")
+        if not batches.kept_rows(session, batch.id, 0):
+            raise NotPossibleError("Its rows were deleted in the meantime; load the file again.")
         batches.change(
             session,
             batch.id,

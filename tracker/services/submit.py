@@ -1,7 +1,6 @@
 """Queue a message: check it, then commit the intent to send it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -72,7 +71,6 @@ def checked_anew(
     request: Mapping[str, object],
     default_from: str | None,
     *,
-    with_doubts: bool = True,
     new_id: Callable[[], UUID] = uuid4,
 ) -> tuple[UUID, Checked]:
     """Check a request, and give the message that it asks for its ids.
@@ -81,8 +79,9 @@ def checked_anew(
         InvalidMessageError: with every field that is wrong.
     """
     public_id = new_id()
-    checked = check(request, default_from=default_from, with_doubts=with_doubts)
-    return public_id, _with_pass_id(checked, public_id)
+    # The only field that postbacks echo (PROTOCOL 4.3). Letters and digits alone: other methods of
+    # the gateway refuse more (E829).
+    return public_id, check(request, default_from=default_from, pass_id=public_id.hex)
 
 
 def from_document(text: str) -> dict[str, object]:
@@ -118,13 +117,3 @@ def from_request(document: PassRequest) -> dict[str, object]:
         "pass_data": {n: v for n, v in document.pass_data.items() if n in PASS_FIELDS},
     }
     return {name: value for name, value in request.items() if value}
-
-
-def _with_pass_id(checked: Checked, public_id: UUID) -> Checked:
-    """Give the pass an id of ours: the only field that postbacks echo (PROTOCOL 4.3)."""
-    message = checked.message
-    if "CUSTOMPASSID" in message.pass_data:
-        return checked
-    # Letters and digits alone: other methods of the gateway refuse more (E829).
-    pass_data = {"CUSTOMPASSID": public_id.hex, **message.pass_data}
-    return replace(checked, message=replace(message, pass_data=pass_data))

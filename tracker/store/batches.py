@@ -40,7 +40,7 @@ from tracker.domain.windows import SendWindow, due_from
 
 from . import bulk
 from .db import dialect_of
-from .models import Batch, BatchChunk, BatchError, Message, MessageContent
+from .models import Batch, BatchChunk, BatchError, BatchKept, Message, MessageContent
 from .rows import MessageRow, Page
 
 LEASE: Final = timedelta(seconds=15)
@@ -150,22 +150,55 @@ def chunk(session: Session, batch_id: int, position: int) -> bytes:
 
 
 def drop_file(session: Session, batch_id: int) -> None:
-    """Forget the file of a batch that nobody works on any more: it is full of numbers."""
+    """Forget the file of a batch that was read to its end: it is full of numbers."""
     session.execute(delete(BatchChunk).where(BatchChunk.batch_id == batch_id))
 
 
-def drop_old_files(session: Session, before: datetime) -> None:
-    """Forget the files of batches that were checked and that nobody has started since."""
+def drop_old(session: Session, before: datetime) -> None:
+    """Forget the rows of batches that were checked and that nobody has started since."""
     over = (Stage.CHECKED, Stage.REFUSED, Stage.FAILED)
     old = select(Batch.id).where(Batch.status.in_(over), Batch.updated_at < before)
     session.execute(delete(BatchChunk).where(BatchChunk.batch_id.in_(old)))
+    session.execute(delete(BatchKept).where(BatchKept.batch_id.in_(old)))
 
 
 def drop(session: Session, batch_id: int) -> None:
     """Forget a batch that came to nothing."""
     drop_file(session, batch_id)
+    drop_rows(session, batch_id)
     session.execute(delete(BatchError).where(BatchError.batch_id == batch_id))
     session.execute(delete(Batch).where(Batch.id == batch_id))
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRows:
+    """Right rows of a batch up to `row`; `position` is where they end in the file."""
+
+    row: int
+    position: int
+    data: bytes
+
+
+def keep_rows(session: Session, batch_id: int, row: int, position: int, data: bytes) -> None:
+    """Keep rows that were found right until they are queued."""
+    values = {"batch_id": batch_id, "row": row, "position": position, "data": data}
+    session.execute(insert(BatchKept).values(**values))
+
+
+def kept_rows(session: Session, batch_id: int, after_row: int) -> KeptRows | None:
+    """Return the next kept rows after one; None when there are no more."""
+    found = session.execute(
+        select(BatchKept.row, BatchKept.position, BatchKept.data)
+        .where(BatchKept.batch_id == batch_id, BatchKept.row > after_row)
+        .order_by(BatchKept.row)
+        .limit(1)
+    ).first()
+    return KeptRows(*found) if found else None
+
+
+def drop_rows(session: Session, batch_id: int) -> None:
+    """Forget the rows of a batch that are queued, or never will be."""
+    session.execute(delete(BatchKept).where(BatchKept.batch_id == batch_id))
 
 
 def has_due(session: Session) -> bool:
@@ -386,19 +419,6 @@ def cancel(session: Session, batch_id: int, now: datetime, first: int, last: int
     """Cancel what is still queued of these rows; returns when the messages were made."""
     rows = _queued(batch_id, first, last)
     return _move(session, rows, now, status=Status.CANCELLED, due_at=None, finished_at=now)
-
-
-def wrong_among(session: Session, batch_id: int, first: int, last: int) -> set[int]:
-    """Return the rows from `first` to `last` that are known to be wrong."""
-    return set(
-        session.scalars(
-            select(BatchError.row).where(
-                BatchError.batch_id == batch_id,
-                BatchError.is_warning.is_(False),
-                BatchError.row.between(first, last),
-            )
-        )
-    )
 
 
 def add_problems(

@@ -477,6 +477,19 @@ class BatchChunk(Base):
     data: Mapped[bytes]
 
 
+class BatchKept(Base):
+    """Rows of a batch that were found right, packed, up to `row`; there until they are queued."""
+
+    __tablename__ = "batch_kept"
+
+    batch_id: Mapped[int] = mapped_column(
+        BigId, ForeignKey("batches.id", ondelete="CASCADE"), primary_key=True
+    )
+    row: Mapped[int] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger)  # where they end in the file
+    data: Mapped[bytes]
+
+
 class BatchError(Base):
     """What is wrong, or worth a warning, in one cell of a batch's file."""
 
