@@ -32,6 +32,10 @@ SLOTS: Final = range(1, 11)
 _COORDINATES: Final = tuple(name for slot in SLOTS for name in slot_fields(slot)[:2])
 
 _DATA_NAME: Final = re.compile(r"(?!xml)[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.IGNORECASE)
+_PLACES: Final = {name: place for place, name in enumerate(PASS_FIELDS)}
+_CODE: Final = re.compile(r"[0-9]{3,15}")
+_ID: Final = re.compile(r"[0-9]{1,18}")
+_WHOLE: Final = re.compile(r"[0-9]{1,9}(\.0)?")
 _DEGREES: Final = re.compile(r"[+-]?[0-9]{1,3}(\.[0-9]{1,15})?")
 
 
@@ -103,10 +107,12 @@ class _Reader:
         value = self.source.get(name)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            self.problem(name, value, "must be text")
-            return None
-        text = str(value).strip()
+        if not isinstance(value, str):
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                self.problem(name, value, "must be text")
+                return None
+            value = str(value)
+        text = value.strip()
         if len(text) > limit:
             self.problem(name, text[:40] + "…", f"has {len(text)} characters; at most {limit}")
         elif (odd := first_illegal(text)) is not None:
@@ -154,14 +160,14 @@ def _sender(reader: _Reader, default: str | None) -> str:
             reader.need("from")
         return default or ""
     digits = numbers.clean(text) or text
-    if not re.fullmatch(r"[0-9]{3,15}", digits):
+    if not _CODE.fullmatch(digits):
         reader.problem("from", text, "is not a short or long code of the account: 3 to 15 digits")
     return digits
 
 
 def _digits(reader: _Reader, name: str, expected: str) -> str | None:
     text = reader.text(name, 64)
-    if text is not None and not re.fullmatch(r"[0-9]{1,18}", text):
+    if text is not None and not _ID.fullmatch(text):
         reader.problem(name, text, f"is not {expected}")
         return None
     return text
@@ -172,7 +178,7 @@ def _whole(reader: _Reader, name: str, low: int, high: int) -> int | None:
     text = reader.text(name, 32)
     if text is None:
         return None
-    if not re.fullmatch(r"[0-9]{1,9}(\.0)?", text) or not low <= int(float(text)) <= high:
+    if not _WHOLE.fullmatch(text) or not low <= int(float(text)) <= high:
         reader.problem(name, text, f"must be a whole number from {low} to {high}")
         return None
     return int(float(text))
@@ -251,9 +257,8 @@ def _pass_data(reader: _Reader) -> dict[str, str]:
     fields.no_others(PASS_FIELDS)
     values = {
         name: text
-        for name in PASS_FIELDS
-        if name in upper
-        and (text := fields.text(name, MAX_PASS_ID if name == "CUSTOMPASSID" else MAX_VALUE))
+        for name in sorted(upper.keys() & _PLACES, key=_PLACES.__getitem__)
+        if (text := fields.text(name, MAX_PASS_ID if name == "CUSTOMPASSID" else MAX_VALUE))
     }
     if any(name.startswith("REL") for name in values):
         for slot in SLOTS:

@@ -523,7 +523,7 @@ def _add_sqlite(
     heads: Sequence[dict[str, Any]],
     contents: Sequence[dict[str, Any]],
 ) -> None:
-    session.execute(insert(bulk.table_of(Message)), heads)
+    bulk.write(session, bulk.add(Message, heads))
     rows = [
         (
             content["custom_subject"],
