@@ -183,9 +183,11 @@ def test_a_calculated_number_does_not_become_another_number() -> None:
 
 
 def test_a_leading_apostrophe_is_a_spreadsheets_mark() -> None:
-    request, _ = a_request(to="'+16501234123", **{"data.X": "'tis", "data.Y": "'=A1"})
+    request, _ = a_request(
+        to="'+16501234123", **{"data.X": "'tis", "data.Y": "'=A1", "data.Z": "It's '69"}
+    )
     assert request["to"] == "+16501234123"
-    assert request["data"] == {"X": "'tis", "Y": "=A1"}
+    assert request["data"] == {"X": "'tis", "Y": "=A1", "Z": "It's '69"}
 
 
 def test_cells_beyond_the_header_are_wrong_unless_blank() -> None:

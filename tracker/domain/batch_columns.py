@@ -38,7 +38,7 @@ _PARTS: Final = {
 _SHORTENED: Final = re.compile(r"[0-9]([.,][0-9]+)?[eE]\+?[0-9]{1,3}")
 _WITH_FRACTION: Final = re.compile(r"[0-9]{4,}[.,]0+")
 # Excel shows text that it must not take for a formula or a number behind an apostrophe.
-_QUOTED: Final = re.compile(r"'(?=[=+\-@0-9\t\r])")
+_QUOTED: Final = re.compile(r"'[=+\-@0-9\t\r]")
 _BLANKS: Final = re.compile(r"[\s_\-\u00a0]+")
 
 Set = Callable[[dict[str, Any], str], None]
@@ -216,13 +216,15 @@ class Rows:
         parts["custom_text"] = dict(self._slides)
         count = len(cells)
         for index, part, name in self._used:
-            text = _QUOTED.sub("", cells[index].strip(), count=1) if index < count else ""
+            text = cells[index].strip() if index < count else ""
             if not text:
                 continue
+            if _QUOTED.match(text):
+                text = text[1:]
             if part:
                 parts[part][name] = text
             else:
-                if name in _NAMES and (said := _artefact(text)):
+                if name in _NAMES and not text.isdecimal() and (said := _artefact(text)):
                     problems.append(Problem(name, text, said))
                 request[name] = text
         request |= {name: values for name, values in parts.items() if values}
