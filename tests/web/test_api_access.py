@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from api_support import Api, api_of, is_problem, known_handset, lost
+from batch_support import done
 from builders import NUMBER, a_postback, a_request, queued
 from conftest import POSTBACK_TOKEN
 from flask import Flask
@@ -25,7 +26,7 @@ SETTLED = {"outcome": "not_sent", "reason": "seen in the report"}
 
 
 def answers(
-    api: Api, public_id: object, postback_id: int, lost_id: object
+    api: Api, public_id: object, postback_id: int, lost_id: object, batch_id: object
 ) -> dict[Scope, list[int]]:
     """Try every kind of operation and return the statuses by the scope that each needs."""
     return {
@@ -34,19 +35,23 @@ def answers(
             api.post(f"/messages/{public_id}/cancel").status_code,
             api.post(f"/messages/{public_id}/resend").status_code,
             api.post(f"/messages/{lost_id}/settle", SETTLED).status_code,
+            api.post(f"/batches/{batch_id}/pause").status_code,
         ],
         Scope.READ: [
             api.get(path).status_code
             for path in (
                 "/messages", f"/messages/{public_id}", "/postbacks", f"/postbacks/{postback_id}",
                 f"/postbacks/{postback_id}/raw", "/templates", "/templates/45633",
-                f"/handsets/{NUMBER}",
+                f"/handsets/{NUMBER}", "/gateway", "/batches", f"/batches/{batch_id}",
+                f"/batches/{batch_id}/errors.csv", f"/batches/{batch_id}/result.csv",
             )
         ],
         Scope.ADMIN: [
             api.post(f"/postbacks/{postback_id}/replay").status_code,
             api.put("/templates/45633", TICKET_EXAMPLE).status_code,
             api.delete("/templates/45633").status_code,
+            api.post("/gateway/pause", {"reason": "x"}).status_code,
+            api.post("/gateway/resume", {"reason": "x"}).status_code,
         ],
     }  # fmt: skip
 
@@ -62,7 +67,8 @@ def test_a_token_may_do_what_its_scope_says_and_nothing_else(
     postback_id = everyone.get("/postbacks").json["items"][0]["id"]
     everyone.put("/templates/45633", TICKET_EXAMPLE)
     known_handset(session_factory, now)
-    for needed, found in answers(api, public_id, postback_id, lost_id).items():
+    batch_id = done(session_factory).public_id
+    for needed, found in answers(api, public_id, postback_id, lost_id, batch_id).items():
         if needed is scope:
             assert max(found) < 300, (needed, found)
         else:

@@ -12,6 +12,7 @@ import jsonschema_rs
 import pytest
 import schemathesis
 from api_support import Api, api_of, lost
+from batch_support import done
 from builders import NUMBER, a_postback, a_request, accepted
 from conftest import POSTBACK_TOKEN
 from flask import Flask
@@ -127,6 +128,10 @@ def test_answers_have_the_fields_of_the_document_and_no_others(
     assert list(template["barcode"]) == list(schemas["Barcode"]["properties"])
     handset = api.get(f"/handsets/{NUMBER}").json
     assert list(handset) == list(schemas["Handset"]["properties"])
+    batch = api.get(f"/batches/{done(session_factory).public_id}").json
+    assert set(batch) == set(schemas["Batch"]["properties"])
+    valid(told, {"$ref": "#/components/schemas/Batch"}, batch)
+    valid(told, {"$ref": "#/components/schemas/Gateway"}, api.get("/gateway").json)
     problem = api.get("/messages", limit=0).json
     assert set(problem) <= set(schemas["Problem"]["properties"])
     assert set(problem["errors"][0]) == set(schemas["FieldProblem"]["properties"])

@@ -28,11 +28,23 @@ from tracker.services.batches import (
 from tracker.store import batches as stored
 from tracker.store.batches import BatchRow
 from tracker.store.db import Sessions
+from tracker.store.models import Scope
 
 from .. import context
 from ..problems import ApiError, bad_request
 from . import bp, reading
-from .messages import repeat_of
+from .batch_schemas import (
+    BATCH,
+    BATCH_EXAMPLE,
+    BATCH_ID,
+    CSV,
+    LISTED_BATCH,
+    LISTED_EXAMPLE,
+    PARAMETERS,
+    UPLOAD,
+)
+from .describing import answer, described, in_path, in_query, listed
+from .messages import KEY, LOCATION, repeat_of
 
 ROOM: Final = 1024 * 1024  # for the fields of a form beside its file
 _FIELDS: Final = (
@@ -40,9 +52,26 @@ _FIELDS: Final = (
 )  # fmt: skip
 _FORM_TYPE: Final = "multipart/form-data"
 _JSON_BYTES: Final = 262_144
+_PATH: Final = in_path("batch_id", BATCH_ID, "The id of a batch.")
+_ONE: Final = {200: answer("The batch as it is now.", BATCH, BATCH_EXAMPLE)}
 
 
 @bp.post("/batches")
+@described(
+    "Hand a file in",
+    scope=Scope.SEND,
+    parameters=(*KEY, *PARAMETERS),
+    body=UPLOAD,
+    answers={
+        202: answer(
+            "The batch; its rows are checked and queued from now on.",
+            BATCH,
+            BATCH_EXAMPLE,
+            headers=LOCATION,
+        )
+    },
+    errors=(400, 409, 413, 415, 422),
+)
 def create_batch() -> tuple[dict[str, Any], int, dict[str, str]]:
     """Take a CSV file, as the body or as `file` of a form, and let it be checked and queued."""
     request.max_content_length = MAX_BYTES + ROOM
@@ -73,22 +102,44 @@ def create_batch() -> tuple[dict[str, Any], int, dict[str, str]]:
 
 
 @bp.get("/batches")
-def list_batches() -> dict[str, Any]:
+@described(
+    "List batches",
+    scope=Scope.READ,
+    cursor=reading.ID_CURSOR,
+    answers={
+        200: answer(
+            "One page.", listed(LISTED_BATCH), {"items": [LISTED_EXAMPLE], "next_cursor": "17"}
+        )
+    },
+)
+def list_batches() -> tuple[dict[str, Any], dict[str, str]]:
     """Return one page of batches, newest first."""
     reading.filters({})
     with context.sessions()() as session:
         page = stored.page(session, limit=reading.limit(), before_id=reading.before_id())
         items = [_object(session, row, with_counts=False) for row in page.items]
-    return {"items": items, "next_cursor": page.next_cursor}
+    found = {"items": items, "next_cursor": page.next_cursor}
+    return found, reading.next_link(page.next_cursor)
 
 
 @bp.get("/batches/<batch_id>")
+@described("Look at a batch", scope=Scope.READ, parameters=_PATH, answers=_ONE, errors=(404,))
 def get_batch(batch_id: str) -> dict[str, Any]:
     """Return one batch with the counts of its messages."""
     return _one(_public_id(batch_id))
 
 
 @bp.get("/batches/<batch_id>/errors.csv")
+@described(
+    "Get what is wrong with its rows",
+    scope=Scope.READ,
+    parameters=(
+        *_PATH,
+        *in_query({"warnings": reading.truth}, {"warnings": "1: what is only worth a warning."}),
+    ),
+    answers={200: answer("Row, column, value and reason.", CSV, media_type="text/csv")},
+    errors=(400, 404),
+)
 def get_batch_errors(batch_id: str) -> Response:
     """Return what is wrong with its rows; with `warnings` what is only worth a warning."""
     batch = _batch(_public_id(batch_id))
@@ -99,6 +150,13 @@ def get_batch_errors(batch_id: str) -> Response:
 
 
 @bp.get("/batches/<batch_id>/result.csv")
+@described(
+    "Get what became of its rows",
+    scope=Scope.READ,
+    parameters=_PATH,
+    answers={200: answer("One line a row, with tracking ids.", CSV, media_type="text/csv")},
+    errors=(404,),
+)
 def get_batch_result(batch_id: str) -> Response:
     """Return what became of every row."""
     batch = _batch(_public_id(batch_id))
@@ -107,24 +165,39 @@ def get_batch_result(batch_id: str) -> Response:
 
 
 @bp.post("/batches/<batch_id>/pause")
+@described("Pause a batch", scope=Scope.SEND, parameters=_PATH, answers=_ONE, errors=(404, 409))
 def pause_batch(batch_id: str) -> dict[str, Any]:
     """Hold back what is still queued."""
     return _manage(batches.pause, batch_id)
 
 
 @bp.post("/batches/<batch_id>/resume")
+@described("Resume a batch", scope=Scope.SEND, parameters=_PATH, answers=_ONE, errors=(404, 409))
 def resume_batch(batch_id: str) -> dict[str, Any]:
     """Let a paused batch go on."""
     return _manage(batches.resume, batch_id)
 
 
 @bp.post("/batches/<batch_id>/cancel")
+@described("Cancel a batch", scope=Scope.SEND, parameters=_PATH, answers=_ONE, errors=(404, 409))
 def cancel_batch(batch_id: str) -> dict[str, Any]:
     """Cancel what is still queued."""
     return _manage(batches.cancel, batch_id)
 
 
 @bp.post("/batches/<batch_id>/start")
+@described(
+    "Start a checked batch",
+    scope=Scope.SEND,
+    parameters=(
+        *_PATH,
+        *in_query(
+            {"skip_wrong_rows": reading.truth}, {"skip_wrong_rows": "1: queue the good rows."}
+        ),
+    ),
+    answers=_ONE,
+    errors=(400, 404, 409),
+)
 def start_batch(batch_id: str) -> dict[str, Any]:
     """Queue the good rows of a batch that was checked, or refused for its wrong rows."""
     skips = reading.flag("skip_wrong_rows")

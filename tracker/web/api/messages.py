@@ -45,12 +45,13 @@ _NOTES: Final = {
     "tracking_id": "The gateway's id; white space and trailing `=` do not count.",
     "spid": f"The carrier. {_SLOW}",
     "handset": f"The handset that a receipt named. {_SLOW}",
+    "batch_id": "The id of a batch.",
     "code": f"Of the gateway's refusal or of any postback, in any case. {_SLOW}",
     "created_from": "Not before this time; without a zone it is UTC.",
     "created_to": "Before this time.",
 }
 PATH: Final = in_path("message_id", schemas.MESSAGE_ID, "The id of a message.")
-_KEY: Final = in_header(
+KEY: Final = in_header(
     "Idempotency-Key",
     schemas.IDEMPOTENCY_KEY,
     "A key of yours: the same key and body give the same message, 202 again; the same key and"
@@ -65,7 +66,7 @@ LOCATION: Final = {
 @described(
     "Send a pass",
     scope=Scope.SEND,
-    parameters=_KEY,
+    parameters=KEY,
     body=json_body(
         "What is to be sent.",
         schemas.SEND_REQUEST,

@@ -160,6 +160,7 @@ def uuid(text: str) -> UUID:
         raise ValueError("must be the id of a message (a UUID)") from None
 
 
+@takes(type="string", format="uuid")
 def batch_id(text: str) -> str:
     """Read a batch's id."""
     try:
