@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from queue import Empty, SimpleQueue
 from threading import Event
@@ -30,6 +31,7 @@ from tracker.store.outbox import Claim
 log = logging.getLogger(__name__)
 
 CALLS_AT_ONCE: Final = 64
+TAKEN_AT_ONCE: Final = 16  # a death before their calls leave the machine makes them unknown
 FIRST_CALLS: Final = 8  # at once, until it is known that all is well; then one more for each
 IDLE_SECONDS: Final = 0.5
 GATHER_SECONDS: Final = 0.004  # answers that come this close together are recorded together
@@ -97,11 +99,13 @@ class Sender:
         free = self._room - self._under_way
         if free <= 0 or self._unrecorded:
             return Taken()
-        taken = self._take(free)
+        limit = min(free, TAKEN_AT_ONCE)
+        taken = self._take(limit)
         self._under_way += len(taken.calls)
         for call in taken.calls:
             pool.submit(self._call, call)
-        return taken
+        has_more = taken.is_more or (limit < free and len(taken.calls) == limit)
+        return replace(taken, is_more=has_more)
 
     def _take(self, limit: int) -> Taken:
         try:

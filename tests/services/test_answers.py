@@ -32,7 +32,7 @@ from tracker.domain.settling import answer_window
 from tracker.domain.status import Status
 from tracker.gateway import Accepted, Refused
 from tracker.protocol.codes import error_class
-from tracker.services import answers, send
+from tracker.services import answers, send, timeline
 from tracker.services.answers import Offer
 from tracker.store import messages, outbox
 from tracker.store.db import Sessions
@@ -329,4 +329,9 @@ def test_an_unknown_message_keeps_why_and_a_refusal_before_it_is_forgotten(
 def test_a_message_whose_sender_vanished_says_so(sessions: Sessions, at: datetime) -> None:
     call = begun(sessions, at)
     send.claim(sessions, 5, at + outbox.LEASE)
-    assert reloaded(sessions, call.public_id).error_info == "the sender stopped during the call"
+    row = reloaded(sessions, call.public_id)
+    assert row.error_info == "the sender stopped during the call"
+    with sessions() as session:
+        last = timeline.of_message(session, row)[-1]
+    assert (last.what, last.at) == ("Outcome unknown", at + outbox.LEASE)
+    assert "the sender stopped during the call" in last.detail

@@ -18,7 +18,7 @@ from tracker.domain.status import Status
 from tracker.domain.windows import SendWindow
 from tracker.gateway import Accepted, Answer, NotSent, Refused, Unknown
 from tracker.protocol.codes import error_class
-from tracker.services import gateway, record, submit, watch
+from tracker.services import gateway, record, submit, timeline, watch
 from tracker.services.take import Call, Policy, take
 from tracker.store import gateway_state, suppressions
 from tracker.store.db import Sessions
@@ -252,6 +252,12 @@ def test_a_number_that_the_gateway_blocks_is_never_asked_for_again(
     assert (row.status, row.error_code, row.attempts) == (Status.REFUSED, code, 0)
     assert row.finished_at == later
     assert "It was not sent: the number must not be sent to since" in status_reason(row)
+    with sessions() as session:
+        told = timeline.of_message(session, row)
+    assert [(entry.what, entry.at) for entry in told] == [
+        ("Queued", row.created_at), ("Refused", later)
+    ]  # fmt: skip
+    assert ".." not in told[1].detail
     with pytest.raises(InvalidMessageError) as error:
         queued(sessions)
     (problem,) = error.value.problems

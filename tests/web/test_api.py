@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -59,6 +60,42 @@ def test_every_wrong_field_is_named(api: Api) -> None:
 def test_a_body_that_is_no_object_is_400(api: Api, body: bytes) -> None:
     answer = api.client.post("/api/v1/messages", data=body, headers=api.headers)
     is_problem(answer, 400)
+
+
+@pytest.mark.parametrize("number", ["1.10", "1e3", "12345678901234567890.5", "7"])
+def test_a_number_is_sent_with_the_digits_that_were_written(api: Api, number: str) -> None:
+    told = f"""{{"to": "12025550143", "mms_id": "45633", "from": "11111",
+        "pass_data": {{"BARCODEVALUE": {number}}}}}"""
+    answer = api.client.post("/api/v1/messages", data=told, headers=api.headers)
+    assert answer.status_code == 202
+    assert answer.json
+    assert answer.json["pass_data"]["BARCODEVALUE"] == str(Decimal(number))
+
+
+def test_a_number_beyond_all_numbers_is_refused(api: Api) -> None:
+    told = b'{"to": "12025550143", "mms_id": "45633", "pass_data": {"BARCODEVALUE": 1e400}}'
+    answer = api.client.post("/api/v1/messages", data=told, headers=api.headers)
+    assert answer.status_code == 422
+    assert answer.json
+    assert answer.json["errors"][0]["field"] == "pass_data.BARCODEVALUE"
+
+
+def test_a_name_that_is_given_twice_is_no_recipient(api: Api) -> None:
+    told = b'{"to": "12025550143", "mms_id": "45633", "to": "12025550144"}'
+    answer = api.client.post("/api/v1/messages", data=told, headers=api.headers)
+    assert answer.status_code == 400
+    assert answer.json
+    assert answer.json["errors"][0]["field"] == "to"
+
+
+def test_a_thousand_faults_make_no_large_answer(api: Api) -> None:
+    odd = {f"odd{n}": n for n in range(20_000)}
+    for wrong in ({"custom_text": [1] * 100_000}, odd, {"data": {f"{n}!": n for n in range(5000)}}):
+        answer = api.post("/messages", a_request(**wrong))
+        assert answer.status_code == 422
+        assert len(answer.data) < 40_000
+    answer = api.post("/messages", a_request(reference=["x" * 5000]))
+    assert len(answer.data) < 1000
 
 
 def test_the_same_key_and_body_give_the_same_message(api: Api) -> None:

@@ -52,7 +52,16 @@ def test_the_api_says_what_waits_and_pauses_and_resumes(
     assert again.status_code == 409
 
 
-@pytest.mark.parametrize("body", [{}, {"reason": " "}, {"reason": 5}, {"reason": "x" * 501}])
+def test_in_an_emergency_the_bare_call_is_enough(
+    client: FlaskClient, headers: dict[str, str]
+) -> None:
+    paused = client.post("/api/v1/gateway/pause", headers=headers)
+    assert paused.json
+    assert paused.json["paused"]["reason"] == "No reason was given."
+    assert client.post("/api/v1/gateway/resume", json={}, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("body", [{"reason": " "}, {"reason": 5}, {"reason": "x" * 501}])
 def test_who_pauses_has_to_say_why(
     client: FlaskClient, headers: dict[str, str], body: dict[str, object]
 ) -> None:

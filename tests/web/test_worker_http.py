@@ -283,6 +283,16 @@ def test_a_client_that_is_still_sending_gets_its_refusal(served: Gunicorn) -> No
     assert answer.status == 413
 
 
+def test_what_the_api_refuses_before_its_views_is_a_problem_document_too(served: Gunicorn) -> None:
+    with served.connect() as connection:
+        head = b"POST /api/v1/messages HTTP/1.1\r\nHost: x\r\n"
+        connection.sendall(head + b"Content-Length: 9000000\r\n\r\n")
+        (answer,) = answers(everything(connection))
+    told = json.loads(answer.body)
+    assert (told["status"], told["title"]) == (413, "Request Entity Too Large")
+    assert answer.fields["content-type"] == "application/problem+json"
+
+
 def test_a_client_that_goes_away_leaves_nothing_behind(served: Gunicorn) -> None:
     for request in (b"", b"GET /", post("/", b"x")[:-1], get("/sleep?n=0.2"), get("/stream?n=99")):
         for _ in range(10):

@@ -8,6 +8,8 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
+from math import isfinite
 from typing import Final
 
 from tracker.protocol.characters import first_illegal
@@ -21,6 +23,7 @@ FIELDS: Final = (
     "data", "pass_data", "send_at",
 )  # fmt: skip
 MAX_SLIDE: Final = 8
+MOST_UNKNOWN: Final = 50  # names that are told apart; whoever sends more is not mistyping
 MAX_SUBJECT: Final = 80
 MAX_SLIDE_TEXT: Final = 5000
 MAX_VALUE: Final = 5000  # ours, as for a slide
@@ -94,13 +97,13 @@ class _Reader:
         return ""
 
     def no_others(self, known: Sequence[str]) -> None:
-        for name in self.source:
-            if name not in known:
-                near = difflib.get_close_matches(str(name), known, 1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                some = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
-                detail = f"is not a field{hint or f'; known are {some}'}"
-                self.problem(str(name)[:64], None, detail)
+        unknown = [name for name in self.source if name not in known]
+        for name in unknown[:MOST_UNKNOWN]:  # each is compared with all that are known
+            near = difflib.get_close_matches(str(name), known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            some = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
+            detail = f"is not a field{hint or f'; known are {some}'}"
+            self.problem(str(name)[:64], None, detail)
 
     def text(self, name: str, limit: int) -> str | None:
         """Take one value as text: trimmed, None when empty, numbers as they are written."""
@@ -108,7 +111,8 @@ class _Reader:
         if value is None:
             return None
         if not isinstance(value, str):
-            if isinstance(value, bool) or not isinstance(value, int | float):
+            is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+            if not is_number or not isfinite(value):  # type: ignore[arg-type]
                 self.problem(name, value, "must be text")
                 return None
             value = str(value)
@@ -125,7 +129,7 @@ class _Reader:
 
     def digits(self, name: str, limit: int) -> str | None:
         """Take a number that is a name, not a quantity: as a float it has lost its digits."""
-        if isinstance(self.source.get(name), float):
+        if isinstance(self.source.get(name), float | Decimal):
             self.problem(name, self.source[name], "must be text or a whole number")
             return None
         return self.text(name, limit)
@@ -190,6 +194,9 @@ def _custom_text(reader: _Reader) -> tuple[SlideText, ...]:
         return ()
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         reader.problem("custom_text", value, "must be a list of {slide, value}")
+        return ()
+    if len(value) > MAX_SLIDE:
+        reader.problem("custom_text", None, f"has {len(value)} entries; at most {MAX_SLIDE}")
         return ()
     slides: dict[int, str] = {}
     for index, entry in enumerate(value):
@@ -268,6 +275,8 @@ def _pass_data(reader: _Reader) -> dict[str, str]:
 
 def _degrees(value: object) -> object:
     """Write out a number that would come as 1e-07, which the gateway need not know."""
+    if isinstance(value, Decimal):
+        value = float(value)
     if not isinstance(value, float) or not abs(value) < 1000:
         return value
     return f"{value:.15f}".rstrip("0").rstrip(".")

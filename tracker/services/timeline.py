@@ -52,6 +52,7 @@ def of_message(session: Session, message: MessageRow) -> list[TimelineEntry]:
     entries = [_queued(message, calls)]
     for attempt in calls:
         entries += _attempt(attempt)
+    entries += _without_answer(message, calls)
     entries += [_settlement(row) for row in settling.of_message(session, message.id)]
     told = postbacks.of_message(session, message.id)
     bodies = postbacks.bodies(session, {row.body_id for row in told})
@@ -70,13 +71,32 @@ def _queued(message: MessageRow, calls: list[AttemptRow]) -> TimelineEntry:
     if calls and calls[0].started_at == message.created_at:  # no sender is as quick as that
         waits = "A client of the gateway's own protocol asked for it, and waits for the answer."
         return _ours(message.created_at, "Received", waits)
-    if message.status is Status.REFUSED and not calls:
-        refused = f"Refused at once, without a call: {message.error_info}."
+    if _is_refused_unasked(message, calls) and message.finished_at == message.created_at:
+        refused = f"Refused at once, without a call: {_said(message)}"
         return _ours(message.created_at, "Received", refused)
     detail = "Checked and written down; a sender takes it from here."
     if message.send_at and message.send_at > message.created_at:
         detail = f"Checked and written down, to be sent at {message.send_at:%Y-%m-%d %H:%M} UTC."
     return _ours(message.created_at, "Queued", detail)
+
+
+def _is_refused_unasked(message: MessageRow, calls: list[AttemptRow]) -> bool:
+    return message.status is Status.REFUSED and not calls
+
+
+def _said(message: MessageRow) -> str:
+    return f"{(message.error_info or 'no reason was kept').rstrip('.')}."
+
+
+def _without_answer(message: MessageRow, calls: list[AttemptRow]) -> list[TimelineEntry]:
+    """Return how it ended where no answer of the gateway tells it."""
+    late = message.finished_at
+    if late and _is_refused_unasked(message, calls) and late > message.created_at:
+        return [_ours(late, "Refused", f"Without a call: {_said(message)}")]
+    if message.status is Status.UNKNOWN and calls and calls[-1].finished_at is None:
+        vanished = f"Nobody recorded an answer: {_said(message)}"
+        return [_ours(message.updated_at, "Outcome unknown", vanished)]
+    return []
 
 
 def _attempt(attempt: AttemptRow) -> list[TimelineEntry]:

@@ -6,6 +6,7 @@ other request to a thread that runs the application.
 
 import asyncio
 import fcntl
+import json
 import logging
 import socket
 import struct
@@ -35,11 +36,10 @@ CONTINUE: Final = STATUS_LINES[100] + b"\r\n"
 BUSY: Final = (
     STATUS_LINES[503] + b"Retry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 )
-_TEXT: Final = (
-    b"Content-Type: text/plain; charset=utf-8\r\n"
-    b"X-Content-Type-Options: nosniff\r\n"
-    b"Content-Length: %d\r\n"
-)
+API: Final = b"/api/"
+_FIELDS: Final = b"X-Content-Type-Options: nosniff\r\nContent-Length: %d\r\n"
+_TEXT: Final = b"Content-Type: text/plain; charset=utf-8\r\n" + _FIELDS
+_PROBLEM: Final = b"Content-Type: application/problem+json\r\n" + _FIELDS
 
 log = logging.getLogger(__name__)
 
@@ -213,8 +213,11 @@ class Connection(asyncio.Protocol):
         """Answer with one line of text, unless the client is gone."""
         if self._answering is not request:
             return
-        text = answer.line.encode("utf-8", "replace") + b"\n"
-        head = STATUS_LINES[answer.status] + _TEXT % len(text)
+        if request.target.startswith(API):
+            kind, text = _PROBLEM, _problem(answer)
+        else:
+            kind, text = _TEXT, answer.line.encode("utf-8", "replace") + b"\n"
+        head = STATUS_LINES[answer.status] + kind % len(text)
         self._transport.write(head + self._last_fields(request) + text)
         self._finish()
 
@@ -342,3 +345,10 @@ class Connection(asyncio.Protocol):
         self._transport.resume_reading()
         self._transport.write_eof()
         self.stand_in(self._server.leaving)
+
+
+def _problem(answer: Answer) -> bytes:
+    """Return what the API answers when its views are not asked. Source: RFC 9457."""
+    title = HTTPStatus(answer.status).phrase
+    told = {"type": "about:blank", "title": title, "status": answer.status, "detail": answer.line}
+    return json.dumps(told).encode() + b"\n"

@@ -4,13 +4,16 @@ import json
 import logging
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from flask import Response
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from tracker.domain.message import Problem
+
+MOST_ERRORS: Final = 100  # that are named; the detail counts them all
+MOST_SHOWN: Final = 200  # characters of a wrong value
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +47,17 @@ def response(status: HTTPStatus, detail: str, errors: Sequence[Problem] = ()) ->
     }
     if errors:
         document["errors"] = [
-            {"field": e.field, "value": e.value, "detail": e.detail} for e in errors
+            {"field": e.field, "value": _short(e.value), "detail": e.detail}
+            for e in errors[:MOST_ERRORS]
         ]
     text = json.dumps(document, default=str) + "\n"
     return Response(text, status, mimetype="application/problem+json")
+
+
+def _short(value: object) -> object:
+    """Return a value as it was given, or its beginning."""
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return value if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
 
 
 def from_api_error(error: ApiError) -> Response:

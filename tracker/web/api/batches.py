@@ -1,6 +1,5 @@
 """Batches: hand a file of messages in, follow it, pause, resume, cancel, and what came of it."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
@@ -261,7 +260,7 @@ def _json_object(given: Mapping[str, str], name: str) -> dict[str, Any]:
     if not text:
         return {}
     try:
-        found = json.loads(text) if len(text) <= _JSON_BYTES else None
+        found = reading.parse(text) if len(text) <= _JSON_BYTES else None
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):

@@ -5,7 +5,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
 
-from flask import g
+from flask import g, request
 
 from tracker.domain.message import Problem
 from tracker.services import gateway
@@ -91,12 +91,15 @@ REASON: Final = component(
                 {**TEXT, "pattern": r"\S", "maxLength": MOST_REASON},
                 "Why, in printable characters; kept with who did it.",
             )
-        },
-        ["reason"],
+        }
     ),
     {"reason": "The gateway is being moved."},
 )
-_BODY: Final = json_body("Why.", REASON, {"Why": {"reason": "The gateway is being moved."}})
+NO_REASON: Final = "No reason was given."
+_BODY: Final = {
+    **json_body("Why.", REASON, {"Why": {"reason": "The gateway is being moved."}}),
+    "required": False,  # in an emergency the bare call is enough
+}
 _ERRORS: Final = (400, 413, 415, 422)
 
 
@@ -140,12 +143,12 @@ def resume_gateway() -> dict[str, Any]:
 
 
 def _done(action: Callable[[Sessions, str, str, datetime], None]) -> dict[str, Any]:
-    asked = reading.json_object()
+    asked = reading.json_object() if request.get_data() else {}
     if unknown := set(asked) - {"reason"}:
         field = min(unknown)
         problem = Problem(field, asked[field], "is not known here; give `reason` alone")
         raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "Nothing was changed.", [problem])
-    reason = asked.get("reason")
+    reason = asked.get("reason", NO_REASON)
     try:
         action(context.sessions(), g.actor, reason, context.now())  # type: ignore[arg-type]
     except NoReasonError as error:

@@ -6,6 +6,7 @@ Each reader of a parameter says beside it, as a JSON Schema, what it takes.
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import StrEnum
 from functools import partial
 from http import HTTPStatus
@@ -47,13 +48,39 @@ def json_object() -> Mapping[str, object]:
         raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail, Accept="application/json")
     body = request.get_data(cache=False)
     try:
-        found = json.loads(body, parse_constant=_no_number)
+        found = parse(body)
+    except _TwiceError as error:
+        raise bad_request(str(error), None, "is given twice in one object") from error
     except (ValueError, RecursionError) as error:
         said = error if isinstance(error, json.JSONDecodeError) else "it cannot be decoded"
         detail = f"The body is not JSON: {said}"
         raise ApiError(HTTPStatus.BAD_REQUEST, detail) from error
     if not isinstance(found, dict):
         raise ApiError(HTTPStatus.BAD_REQUEST, "The body must be a JSON object of fields.")
+    return found
+
+
+class _TwiceError(ValueError):
+    """A name stands twice in one object."""
+
+
+def parse(text: str | bytes) -> object:
+    """Read JSON to the letter: a fraction keeps its digits, and no name stands twice.
+
+    Raises:
+        ValueError: it is none.
+        RecursionError: it is nested too deeply.
+    """
+    return json.loads(
+        text, parse_constant=_no_number, parse_float=Decimal, object_pairs_hook=_once_each
+    )
+
+
+def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _TwiceError(next(name for name in names if names.count(name) > 1)[:64])
     return found
 
 
