@@ -56,6 +56,9 @@ def test_a_file_goes_from_its_columns_over_a_check_into_the_queue(
     batch_id = place.rpartition("/")[2]
     listed = client.get(f"/messages?batch_id={batch_id}")
     assert listed.text.count("message-table__status") == 2
+    message = re.search(r'href="(/messages/[0-9a-f-]{36})"', listed.text)
+    assert message
+    assert f'A row of the batch <a href="{place}">spring.csv</a>' in client.get(message[1]).text
 
 
 def test_a_wrong_mapping_is_said_beside_its_column_and_kept(app: Flask) -> None:

@@ -25,7 +25,7 @@ from werkzeug.exceptions import HTTPException
 
 from tracker.domain.message import InvalidMessageError
 from tracker.services import answers, manage, timeline, watch
-from tracker.store import handsets, messages, postbacks
+from tracker.store import batches, handsets, messages, postbacks
 from tracker.store.models import Role
 from tracker.store.rows import BodyRow, MessageRow, PostbackRow
 
@@ -151,7 +151,10 @@ def show_message(public_id: UUID) -> ResponseReturnValue:
         row = _message(session, public_id)
         view = _view(session, row)
         content = content_view(messages.content(session, row.id))
-    return render_template("message.html", message=view, digest=texts.digest(view), content=content)
+        batch = batches.by_id(session, row.batch_id) if row.batch_id else None
+    return render_template(
+        "message.html", message=view, digest=texts.digest(view), content=content, batch=batch
+    )
 
 
 @bp.get("/messages/<uuid:public_id>/live")
