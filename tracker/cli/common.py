@@ -1,5 +1,6 @@
 """What commands share: settings, the database, and one way to speak."""
 
+import getpass
 import json
 import os
 from datetime import UTC, datetime
@@ -27,7 +28,11 @@ def now() -> datetime:
 
 def actor() -> str:
     """Say who is at the keyboard, for the audit trail."""
-    return f"cli:{os.environ.get('USER') or os.environ.get('LOGNAME') or 'unknown'}"[:80]
+    try:
+        name = os.environ.get("USER") or getpass.getuser()
+    except (KeyError, OSError):  # no name in the environment, and none for the user id
+        name = f"uid {os.getuid()}"
+    return f"cli:{name}"[:80]
 
 
 def opened(settings: Settings) -> Sessions:
