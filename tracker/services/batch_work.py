@@ -16,7 +16,7 @@ from time import monotonic, time_ns
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from tracker.domain.batch_columns import Column, Rows, warnings_of
@@ -84,18 +84,20 @@ class BatchWorker:
 
     def run(self, stop: Event) -> None:
         """Work until `stop` is set; no trouble here stops anything else."""
-        is_cut_off, swept = False, -SWEEP_SECONDS
+        is_stuck, swept = False, -SWEEP_SECONDS
         while not stop.is_set():
             try:
                 if monotonic() - swept > SWEEP_SECONDS:
                     swept = monotonic()
                     self.sweep()
                 has_worked = self.turn(stop=stop) is not None
-                is_cut_off = False
-            except SQLAlchemyError as error:
-                if not is_cut_off:
-                    log.warning("batches wait", extra={"error": type(error).__name__})
-                is_cut_off, has_worked = True, False
+                is_stuck = False
+            except OperationalError:
+                has_worked = False  # the database is away; the sender beside has said so, once
+            except Exception:
+                if not is_stuck:
+                    log.exception("batches wait")
+                is_stuck, has_worked = True, False
             if not has_worked:
                 stop.wait(IDLE_SECONDS)
 
