@@ -100,7 +100,7 @@ def test_the_page_says_delivered_and_shows_every_postback(tracker: Up) -> None:
         ("9015", "Delivered", 0),
         ("9016", "Delivered", 0),
         ("9017", "Delivered", 0),
-        ("9026", "Refused by gateway", 1),
+        ("9027", "Refused by gateway", 1),
     ],
 )
 def test_every_outcome_of_the_sandbox_ends_in_its_words(

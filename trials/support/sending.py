@@ -249,7 +249,7 @@ def share(trial: SendStage) -> None:
         sender.start()
     try:
         # Both are up before there is anything to send: who starts first has no more than the other.
-        time.sleep(3)
+        time.sleep(10)
         trial.load()
         wait_until(
             lambda: trial.count(Status.ACCEPTED) == trial.messages,
