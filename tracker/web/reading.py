@@ -119,7 +119,16 @@ class Request:
 class Reader:
     """Turns what comes on one connection into requests."""
 
-    __slots__ = ("_arrived", "_limits", "_overhead", "_parser", "_peer", "_receiver", "request")
+    __slots__ = (
+        "_arrived",
+        "_limits",
+        "_overhead",
+        "_parser",
+        "_peer",
+        "_piece",
+        "_receiver",
+        "request",
+    )
 
     def __init__(
         self,
@@ -132,13 +141,14 @@ class Reader:
         self._receiver = receiver
         self._peer = peer
         self._arrived = arrived
-        self._overhead = 0
+        self._overhead = self._piece = 0
         self._parser = httptools.HttpRequestParser(self)
         self.request: Request | None = None  # begun, and not complete
 
     def feed(self, piece: bytes) -> Answer | None:
         """Read on. An answer is for the request that cannot be read; the reader ends with it."""
         self._overhead += len(piece)
+        self._piece = len(piece)
         try:
             self._parse(piece)
         except httptools.HttpParserCallbackError as error:
@@ -184,7 +194,8 @@ class Reader:
         """Begin a request, unless one goes on in a new parser."""
         if self.request is None:
             self.request = Request()
-            self._overhead = 0
+            # Where in the piece it begins is not told: all of it counts, rather than none.
+            self._overhead = self._piece
 
     def on_url(self, part: bytes) -> None:
         """Take some of the target."""
