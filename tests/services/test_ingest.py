@@ -31,7 +31,8 @@ from ingest_support import (
     statements,
     with_messages,
 )
-from sqlalchemy import select, text
+from psycopg.pq import TransactionStatus
+from sqlalchemy import event, select, text
 from sqlalchemy.exc import DBAPIError
 
 from tracker.config import DEFAULT_ZONE
@@ -593,6 +594,35 @@ def test_one_bad_row_takes_no_neighbour_down(sessions: Sessions) -> None:
     assert "could not be stored" in bad.outcome_reason
     with sessions() as session:
         assert session.get_one(PostbackBody, bad.body_id).body == batch[1].body
+
+
+def test_no_connection_goes_back_to_the_pool_within_a_transaction(sessions: Sessions) -> None:
+    """The receiver's pool does not reset what is given back."""
+    hurried = db.connect(
+        db.engine_of(sessions).url.render_as_string(hide_password=False), in_a_hurry=True
+    )
+    engine, given_back = db.engine_of(hurried), list[bool]()
+
+    def look(connection: Any, _record: object) -> None:
+        is_sqlite = engine.dialect.name == "sqlite"
+        status = None if is_sqlite else connection.info.transaction_status
+        given_back.append(
+            connection.in_transaction if is_sqlite else status != TransactionStatus.IDLE
+        )
+
+    event.listen(engine, "checkin", look)
+    keys = ["A", "BAD", "C"]
+    with_messages(sessions, keys, START)
+    forbid(sessions, "postbacks", "NEW.tracking_key = 'BAD'")
+    batch = arrivals([a_postback(TRACKINGID=key) for key in [*keys, "X"]], START)
+    ingested_each(hurried, batch, START)
+    with hurried() as session:
+        session.execute(text("SELECT 1"))
+    with pytest.raises(DBAPIError), hurried.begin() as session:
+        session.execute(text("INSERT INTO postbacks (id) VALUES (1)"))
+    assert len(given_back) > 4
+    assert not any(given_back)
+    engine.dispose()
 
 
 def test_an_exception_stands_in_the_place_of_what_cannot_even_be_quarantined(

@@ -88,6 +88,15 @@ def test_a_name_that_is_given_twice_is_no_recipient(api: Api) -> None:
     assert answer.json["errors"][0]["field"] == "to"
 
 
+def test_a_name_given_twice_is_found_among_many(api: Api) -> None:
+    names = ",".join(f'"n{number}": 1' for number in range(60_000))
+    told = f'{{{names}, "last": 1, "last": 2}}'
+    answer = api.client.post("/api/v1/messages", data=told, headers=api.headers)
+    assert answer.status_code == 400
+    assert answer.json
+    assert answer.json["errors"][0]["field"] == "last"
+
+
 def test_a_thousand_faults_make_no_large_answer(api: Api) -> None:
     odd = {f"odd{n}": n for n in range(20_000)}
     for wrong in ({"custom_text": [1] * 100_000}, odd, {"data": {f"{n}!": n for n in range(5000)}}):

@@ -77,37 +77,14 @@ def record_all(
     A final answer has been told to somebody who waited for it: no second call is made.
     """
     with sessions.begin() as session:
-        lost = [claim.message_id for claim, answer in ended if isinstance(answer, Unknown)]
-        answers.lock_for(session, lost)
-        keys = [tracking_key(a.tracking_id) for _, a in ended if isinstance(a, Accepted)]
-        ingest.lock(session, keys)
-        called = outbox.called(session, [claim for claim, _ in ended])
-        calls = [
-            Ended(
-                claim,
-                answer,
-                row := called.get(claim.message_id),
-                _outcome(answer, row, default_from),
-            )
-            for claim, answer in ended
-        ]
+        keys = _lock(session, ended)
+        calls = _ended(session, ended, default_from)
         changes = _changes(session, calls, now)
         if is_final:
             changes = {id_: _final(values, now) for id_, values in changes.items()}
         reports = {call.claim.claim_id: _report(call) for call in calls}
         outbox.finish(session, reports, changes, now)
-        ours = [call for call in calls if call.is_ours]
-        ingest.mark_hours(session, {c.called.created_at for c in ours if c.called})
-        # Of all the keys few have postbacks that came ahead; one question finds them.
-        for key in postbacks.keys_waiting(session, keys):
-            matching.match_waiting(session, key, zone=zone, now=now)
-        for call in ours:
-            _suppress(session, call, now)
-        for call in calls:
-            answers.after_call(
-                session, call.claim.message_id, call.answer,
-                is_ours=call.is_ours, zone=zone, now=now,
-            )  # fmt: skip
+        _follow(session, calls, keys, zone, now)
     return [
         Sent(
             call.claim.public_id,
@@ -116,6 +93,43 @@ def record_all(
         )
         for call in calls
     ]
+
+
+def _lock(session: Session, ended: Sequence[tuple[Claim, Answer]]) -> list[str]:
+    """Take all locks in the order of the receiver, and return the keys of new tracking ids."""
+    lost = [claim.message_id for claim, answer in ended if isinstance(answer, Unknown)]
+    answers.lock_for(session, lost)
+    keys = [tracking_key(a.tracking_id) for _, a in ended if isinstance(a, Accepted)]
+    ingest.lock(session, keys)
+    return keys
+
+
+def _ended(
+    session: Session, ended: Sequence[tuple[Claim, Answer]], default_from: str | None
+) -> list[Ended]:
+    called = outbox.called(session, [claim for claim, _ in ended])
+    found = ((claim, answer, called.get(claim.message_id)) for claim, answer in ended)
+    return [
+        Ended(claim, answer, row, _outcome(answer, row, default_from))
+        for claim, answer, row in found
+    ]
+
+
+def _follow(
+    session: Session, calls: Sequence[Ended], keys: Sequence[str], zone: ZoneInfo, now: datetime
+) -> None:
+    """Do what follows for counts, postbacks that came ahead, numbers and lost answers."""
+    ours = [call for call in calls if call.is_ours]
+    ingest.mark_hours(session, {c.called.created_at for c in ours if c.called})
+    # Of all the keys few have postbacks that came ahead; one question finds them.
+    for key in postbacks.keys_waiting(session, keys):
+        matching.match_waiting(session, key, zone=zone, now=now)
+    for call in ours:
+        _suppress(session, call, now)
+    for call in calls:
+        answers.after_call(
+            session, call.claim.message_id, call.answer, is_ours=call.is_ours, zone=zone, now=now
+        )
 
 
 def _outcome(answer: Answer, called: Called | None, default_from: str | None) -> str:
