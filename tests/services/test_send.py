@@ -18,6 +18,7 @@ from tracker.sandbox.options import SandboxOptions
 from tracker.sandbox.server import running
 from tracker.services import gateway, send
 from tracker.services.record import Sent
+from tracker.services.take import Policy, take
 from tracker.store import alerts, db, messages, outbox
 from tracker.store.db import Sessions
 
@@ -175,18 +176,21 @@ def test_an_answer_is_recorded_through_an_outage_that_ends(sqlite_url: str) -> N
         held = pool.submit(hold)
         gateway = Gateway(started.gateway_url, SandboxOptions().api_key, 5)
         clock = partial(datetime.now, UTC)
-        done = send.call(sessions, gateway, claimed, zone=DEFAULT_ZONE, clock=clock)
+        message = send.begin(sessions, claimed, clock())
+        assert message is not None
+        answer = gateway.send(message)
+        done = send.record_patiently(sessions, claimed, answer, zone=DEFAULT_ZONE, clock=clock)
         held.result()
     assert (done.status, len(started.calls)) == (Status.ACCEPTED, 1)
     db.engine_of(sessions).dispose()
 
 
-def test_racing_senders_never_claim_the_same_message(sessions: Sessions) -> None:
+def test_racing_senders_never_take_the_same_message(sessions: Sessions) -> None:
     for _ in range(40):
         queued(sessions)
     later = datetime.now(UTC)  # all of them are due, however long that took
     with ThreadPoolExecutor(8) as pool:
-        claims = pool.map(lambda _: send.claim(sessions, 5, later), range(16))
-        claimed = Counter(claim.message_id for claim in chain.from_iterable(claims))
+        taken = pool.map(lambda _: take(sessions, 5, later, Policy()).calls, range(16))
+        claimed = Counter(call.claim.message_id for call in chain.from_iterable(taken))
     assert len(claimed) == 40
     assert set(claimed.values()) == {1}

@@ -82,7 +82,10 @@ def plans_of(sessions: Sessions, ask: Callable[[Session], object]) -> list[str]:
 @pytest.mark.parametrize(
     ("ask", "index"),
     [
-        (lambda s: outbox.claim(s, 5, datetime.now(UTC)), "ix_messages_outbox"),
+        (lambda s: outbox.due(s, 5, datetime.now(UTC)), "ix_messages_outbox"),
+        (lambda s: outbox.counts(s, datetime.now(UTC)), "ix_messages_outbox"),
+        (lambda s: outbox.tries(s, [1, 2]), "ix_send_attempts_message_id"),
+        (lambda s: postbacks.keys_waiting(s, ["x", "y"]), "ix_postbacks_tracking_key"),
         (lambda s: outbox.expire_leases(s, datetime.now(UTC)), "ix_messages_outbox"),
         (lambda s: ingest.known(s, [], ["x"]), "ix_messages_tracking_key"),
         (lambda s: ingest.known(s, [b"x"], []), "(fingerprint"),

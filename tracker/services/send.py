@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.exc import OperationalError
 
 from tracker.domain.message import PassMessage
-from tracker.gateway import Answer, Gateway
+from tracker.gateway import Answer
 from tracker.store import messages, outbox
 from tracker.store.db import Sessions
 from tracker.store.outbox import Claim
@@ -72,23 +72,6 @@ def record(
     return record_all(
         sessions, ended, zone=zone, default_from=default_from, now=now, is_final=is_final
     )[0]
-
-
-def call(
-    sessions: Sessions,
-    gateway: Gateway,
-    claimed: Claim,
-    *,
-    zone: ZoneInfo,
-    clock: Callable[[], datetime],
-    discover_known: bool = False,
-) -> Sent:
-    """Send one claimed message. No database session is open while the gateway is asked."""
-    message = begin(sessions, claimed, clock(), discover_known=discover_known)
-    if message is None:
-        return Sent(claimed.public_id, None, None)
-    answer = gateway.send(message)
-    return record_patiently(sessions, claimed, answer, zone=zone, clock=clock)
 
 
 def record_patiently(

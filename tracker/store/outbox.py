@@ -106,11 +106,6 @@ def due(session: Session, limit: int, now: datetime) -> list[Due]:
     return [Due(**row) for row in session.execute(found).mappings()]
 
 
-def claim(session: Session, limit: int, now: datetime) -> list[Claim]:
-    """Take up to `limit` due messages; their calls have yet to begin."""
-    return claim_these(session, due(session, limit, now), now)
-
-
 def claim_these(session: Session, taken: Sequence[Due], now: datetime) -> list[Claim]:
     """Take messages that `due` gave in this transaction; their calls have yet to begin."""
     claims = [Claim(message.id, message.public_id, uuid4()) for message in taken]

@@ -62,15 +62,23 @@ def keys_waiting(session: Session, keys: Collection[str]) -> list[str]:
     """Return those of the tracking keys for which there are postbacks on the shelf."""
     if not keys:
         return []
+    # Of keys that are new there are few rows. Were the rest asked for too, PostgreSQL might read a
+    # shelf of millions by that, as long as it has not counted them.
     wanted = bulk.among(session, Postback.tracking_key, sorted(set(keys)))
-    found = select(Postback.tracking_key).where(wanted, *_IS_WAITING).distinct()
-    return sorted(key for key in session.scalars(found) if key is not None)
+    found = session.execute(
+        select(Postback.tracking_key, Postback.message_id, Postback.outcome).where(wanted)
+    )
+    return sorted(
+        {
+            key
+            for key, message_id, outcome in found
+            if key is not None and message_id is None and outcome in _WAITING
+        }
+    )
 
 
-_IS_WAITING: Final = (
-    Postback.message_id.is_(None),
-    Postback.outcome.in_((Outcome.UNMATCHED, Outcome.NOTED)),
-)
+_WAITING: Final = (Outcome.UNMATCHED, Outcome.NOTED)
+_IS_WAITING: Final = (Postback.message_id.is_(None), Postback.outcome.in_(_WAITING))
 
 
 def of_message(session: Session, message_id: int) -> list[PostbackRow]:
