@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, literal_column, select, update
 from sqlalchemy.orm import Session
@@ -51,34 +51,34 @@ def reread(session: Session, postback_id: int, values: Mapping[str, Any]) -> Non
 def waiting_for(session: Session, key: str) -> list[Waiting]:
     """Return the postbacks on the shelf for a tracking key, in order of arrival."""
     found = session.execute(
-        select(Postback.id, Postback.body_id, Postback.position, Postback.received_at)
-        .where(Postback.tracking_key == key, *_IS_WAITING)
+        select(
+            Postback.message_id, Postback.outcome,
+            Postback.id, Postback.body_id, Postback.position, Postback.received_at,
+        )
+        .where(Postback.tracking_key == key)
         .order_by(Postback.id)
-    )
-    return [Waiting(*row) for row in found]
+    )  # fmt: skip
+    return [Waiting(*row[2:]) for row in found if _waits(row.message_id, row.outcome)]
 
 
 def keys_waiting(session: Session, keys: Collection[str]) -> list[str]:
     """Return those of the tracking keys for which there are postbacks on the shelf."""
     if not keys:
         return []
-    # Of keys that are new there are few rows. Were the rest asked for too, PostgreSQL might read a
-    # shelf of millions by that, as long as it has not counted them.
     wanted = bulk.among(session, Postback.tracking_key, sorted(set(keys)))
     found = session.execute(
-        select(Postback.tracking_key, Postback.message_id, Postback.outcome).where(wanted)
+        select(Postback.message_id, Postback.outcome, Postback.tracking_key).where(wanted)
     )
-    return sorted(
-        {
-            key
-            for key, message_id, outcome in found
-            if key is not None and message_id is None and outcome in _WAITING
-        }
-    )
+    return sorted({key or "" for message_id, outcome, key in found if _waits(message_id, outcome)})
 
 
-_WAITING: Final = (Outcome.UNMATCHED, Outcome.NOTED)
-_IS_WAITING: Final = (Postback.message_id.is_(None), Postback.outcome.in_(_WAITING))
+def _waits(message_id: int | None, outcome: str) -> bool:
+    """Say whether a postback is on the shelf.
+
+    The database is asked for the key alone, which has few rows: by the rest of the question
+    PostgreSQL might read a shelf of millions, as long as it has not counted them.
+    """
+    return message_id is None and outcome in (Outcome.UNMATCHED, Outcome.NOTED)
 
 
 def of_message(session: Session, message_id: int) -> list[PostbackRow]:
