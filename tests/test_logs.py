@@ -5,8 +5,12 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from builders import NUMBER
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from tracker import logs
+from tracker.store import db
 
 
 @pytest.fixture(autouse=True)
@@ -32,3 +36,25 @@ def test_a_token_in_an_address_is_hidden(name: str, capsys: pytest.CaptureFixtur
     said = capsys.readouterr().err
     assert "the-secret" not in said
     assert "/postbacks/***" in said
+
+
+def test_a_row_that_the_database_refuses_is_not_in_the_log(
+    postgresql_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure()
+    sessions = db.connect(postgresql_url)  # it hides the parameters of a statement
+    with sessions() as session:
+        session.execute(
+            text("CREATE TEMPORARY TABLE kept (number text CHECK (number = ''), b text)")
+        )
+        try:
+            values = {"number": NUMBER, "text": "two\nlines\n\nmore"}
+            session.execute(text("INSERT INTO kept VALUES (:number, :text)"), values)
+        except IntegrityError:
+            logging.getLogger("x").exception("not stored")
+    db.engine_of(sessions).dispose()
+    said = capsys.readouterr().err
+    assert "CheckViolation" in said
+    assert "DETAIL: left out" in said
+    assert NUMBER not in said
+    assert "lines" not in said

@@ -12,6 +12,11 @@ import structlog
 
 _TOKEN_IN_PATH: Final = re.compile(r"(/postbacks/)[^\s/?\"']+")
 _KEY_IN_QUERY: Final = re.compile(r"(/gateway/[^\s?\"']*\?)[^\s\"']+")
+# PostgreSQL prints the row that it refuses: numbers, texts, a whole body.
+_DETAIL: Final = re.compile(
+    r"^(DETAIL|CONTEXT):.*?(?=^\[SQL|^\(Background|^The above |^During handling |\Z)",
+    re.DOTALL | re.MULTILINE,
+)
 _SHARED: Final = (
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
@@ -26,9 +31,11 @@ def configure(level: int = logging.INFO) -> None:
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer()
     )
-    last = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
-    if not is_terminal:
-        last.append(structlog.processors.format_exc_info)  # type: ignore[arg-type]
+    last = (
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+        _without_rows,
+    )
     handler = logging.StreamHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -52,3 +59,14 @@ def _hide_tokens(record: logging.LogRecord) -> bool:
         hidden = _KEY_IN_QUERY.sub(r"\1***", _TOKEN_IN_PATH.sub(r"\1***", text))
         record.msg, record.args = hidden, ()
     return True
+
+
+def _without_rows(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Take out of an error of the database what it tells of a row."""
+    if isinstance(text := event.get("exception"), str) and (
+        "DETAIL:" in text or "CONTEXT:" in text
+    ):
+        event["exception"] = _DETAIL.sub(r"\1: left out, it may hold values\n", text)
+    return event

@@ -123,9 +123,14 @@ class Committer:
         self._to_spool(self._taken(len(self._queue)) + self._in_flight)
         self._spool.close()
 
-    def submit(self, arrival: Arrival, done: Callable[[Receipt], None]) -> None:
-        """Queue a request; `done` is called once, from another thread, when it is kept or not."""
-        pending = _Pending(arrival, done, time.monotonic() + PATIENCE_SECONDS)
+    def submit(
+        self, arrival: Arrival, done: Callable[[Receipt], None], until: float | None = None
+    ) -> None:
+        """Queue a request; `done` is called once, from another thread, when it is kept or not.
+
+        Its patience ends at `until` of the monotonic clock, if it has waited elsewhere already.
+        """
+        pending = _Pending(arrival, done, until or time.monotonic() + PATIENCE_SECONDS)
         if not self._threads:
             self.start()
         with self._lock:

@@ -23,7 +23,7 @@ from tracker.domain.fold import Outcome
 from tracker.store import db, postbacks
 from tracker.store import ingest as store
 from tracker.store.db import Sessions
-from tracker.store.ingest import Changes, Known
+from tracker.store.ingest import Changes, Done, Known
 
 from . import answers, at_once, effects
 from .arrivals import Arrival, Event, read, unread
@@ -56,6 +56,11 @@ class Recorded:
     is_repeat: bool
     outcome: Outcome | None
     reason: str
+
+    @classmethod
+    def of(cls, done: Done) -> "Recorded":
+        """Return what the quick way has done."""
+        return cls(done.postback_id, is_repeat=False, outcome=done.outcome, reason=done.reason)
 
 
 Result = list[Recorded] | Exception
@@ -133,10 +138,7 @@ def _at_once(
 ) -> dict[int, list[Recorded]]:
     """Commit what may take the quick way, by its place in the batch."""
     done = again_if_lost(lambda: at_once.tell(db.engine_of(sessions), arrivals, now))
-    return {
-        place: [Recorded(one.postback_id, is_repeat=False, outcome=one.outcome, reason=one.reason)]
-        for place, one in done.items()
-    }
+    return {place: [Recorded.of(one)] for place, one in done.items()}
 
 
 def again_if_lost(do: Callable[[], T]) -> T:

@@ -5,13 +5,13 @@ columns would do as well, but the driver is several times slower at making them.
 prepared statement for each row: there is no round trip to save.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any, Final, Literal
 
+import orjson
 from sqlalchemy import ColumnElement, Dialect, Table, any_, bindparam, cast, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -118,7 +118,12 @@ def table_of(model: type[Base]) -> Table:
 
 def without_types(rows: Sequence[Row]) -> str:
     """Return rows as the JSON that `json_to_recordset` reads; the statement names the types."""
-    return json.dumps(rows, default=_plain, ensure_ascii=False, separators=(",", ":"))
+    return orjson.dumps(rows, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
+
+
+def row_without_types(row: Row) -> bytes:
+    """Return one of the rows of `without_types`."""
+    return orjson.dumps(row, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME)
 
 
 def type_of(model: type[Base], name: str) -> str:

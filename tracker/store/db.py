@@ -94,6 +94,8 @@ def engine_of(sessions: Sessions) -> Engine:
 def driver_connection(engine: Engine) -> Iterator[PoolProxiedConnection]:
     """Lend a connection of the driver itself, without the engine's own around it.
 
+    Whoever detaches it from the pool keeps it.
+
     Raises:
         DBAPIError: whatever the driver raises, also while it connects; whoever catches the errors
             of a database must not take these for something else.
@@ -112,7 +114,7 @@ def driver_connection(engine: Engine) -> Iterator[PoolProxiedConnection]:
             None, None, error, driver.Error, connection_invalidated=is_gone, dialect=engine.dialect
         ) from error
     finally:
-        if pooled is not None:
+        if pooled is not None and not pooled.is_detached:
             pooled.close()
 
 

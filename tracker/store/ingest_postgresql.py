@@ -29,13 +29,14 @@ from tracker.domain.fold import (
 )
 from tracker.domain.status import FAILURES, LABELS
 
-from .bulk import type_of, without_types
+from .bulk import row_without_types, type_of
 from .db import driver_connection
 from .ingest import EVENT, Done
 from .models import Message, Postback
 
 _NAME: Final = b"tell"  # of the prepared statement
 _NO_SUCH_STATEMENT: Final = b"26000"
+_KNOWN_STATEMENT: Final = b"42P05"
 BROUGHT: Final = (*FACTS, "sender_used")
 _OWN: Final = {
     "digest": "bytea", "content_type": "text", "body": "bytea", "recipient": "text",
@@ -50,44 +51,62 @@ def tell(engine: Engine, events: Sequence[Mapping[str, Any]]) -> dict[bytes, Don
 
     No two may have the same tracking key.
     """
-    rows = _execute(engine, without_types(events).encode())
+    # libpq itself: the driver's cursor and the engine's connection would cost as much as the rest.
+    with driver_connection(engine) as pooled:
+        driver = cast("psycopg.Connection[Any]", pooled.driver_connection)
+        return done_of(
+            _run(driver.pgconn, _argument([row_without_types(event) for event in events]))
+        )
+
+
+def prepare(server: PGconn) -> None:
+    """Make the statement known to a connection, if it is not."""
+    result = server.prepare(_NAME, _statement().encode())
+    if result.error_field(DiagnosticField.SQLSTATE) != _KNOWN_STATEMENT:
+        checked(result)
+
+
+def send(server: PGconn, rows: Sequence[bytes]) -> None:
+    """Ask a connection that knows the statement, and do not wait."""
+    server.send_query_prepared(_NAME, [_argument(rows)])
+
+
+def checked(result: PGresult) -> PGresult:
+    """Return a result that is none of an error.
+
+    Raises:
+        psycopg.Error: the server's.
+    """
+    if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
+        raise error_from_result(result)
+    return result
+
+
+def done_of(result: PGresult) -> dict[bytes, Done]:
+    """Return what the events did, by fingerprint."""
+
+    def text_at(row: int, column: int) -> str:
+        return (result.get_value(row, column) or b"").decode()
+
     return {
-        bytes.fromhex(fingerprint[2:]): Done(int(id_), Outcome(outcome), reason)
-        for fingerprint, id_, outcome, reason in rows
+        bytes.fromhex(text_at(row, 0)[2:]): Done(
+            int(text_at(row, 1)), Outcome(text_at(row, 2)), text_at(row, 3)
+        )
+        for row in range(result.ntuples)
     }
 
 
-def _execute(engine: Engine, argument: bytes) -> list[list[str]]:
-    """Run the statement on libpq itself, and return its rows as text.
-
-    The driver's cursor and the engine's connection would cost as much as the rest of the way here.
-    """
-    with driver_connection(engine) as pooled:
-        driver = cast("psycopg.Connection[Any]", pooled.driver_connection)
-        return _texts(_run(driver.pgconn, argument))
+def _argument(rows: Sequence[bytes]) -> bytes:
+    return b"[" + b",".join(rows) + b"]"
 
 
 def _run(server: PGconn, argument: bytes) -> PGresult:
     result = server.exec_prepared(_NAME, [argument])
     # Not prepared yet, or the driver has cleared all statements, as it does after a rollback.
     if result.error_field(DiagnosticField.SQLSTATE) == _NO_SUCH_STATEMENT:
-        _checked(server.prepare(_NAME, _statement().encode()))
+        prepare(server)
         result = server.exec_prepared(_NAME, [argument])
-    return _checked(result)
-
-
-def _checked(result: PGresult) -> PGresult:
-    if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
-        raise error_from_result(result)
-    return result
-
-
-def _texts(result: PGresult) -> list[list[str]]:
-    columns = range(result.nfields)
-    return [
-        [(result.get_value(row, column) or b"").decode() for column in columns]
-        for row in range(result.ntuples)
-    ]
+    return checked(result)
 
 
 @cache

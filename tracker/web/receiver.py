@@ -11,6 +11,7 @@ import hmac
 import logging
 import threading
 import time
+from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from tracker.domain.fold import Outcome
 from tracker.protocol.postback import NotAPostbackError
 from tracker.services import answers, arrivals
 from tracker.services.committer import Committer, NotKept, Receipt, Spooled
+from tracker.services.lane import Lane
 from tracker.services.postback_tokens import token_hash
 from tracker.services.receive import Recorded
 from tracker.store import alerts, db, postback_tokens
@@ -88,20 +90,28 @@ class Receiver:
             self._sessions,
             self.spool,
             zone=settings.gateway_zone,
-            chores=(self._look_up_tokens, self._note_uses, self._sound_guessing),
+            chores=(
+                self._open_lane, self._look_up_tokens, self._note_uses, self._sound_guessing,
+            ),
             on_batch=metrics.batch,
-        )
+        )  # fmt: skip
+        self._lane: Lane | None = None
 
     @property
     def database_is_away(self) -> bool:
         """The last batch found no database."""
         return self._committer.is_away
 
-    def start(self) -> None:
-        """Learn the tokens, and begin to drain what an earlier process spooled; idempotent."""
+    def start(self, loop: AbstractEventLoop | None = None) -> None:
+        """Learn the tokens, and begin to drain what an earlier process spooled; idempotent.
+
+        A process whose requests are handled on an event loop names it.
+        """
         with self._starting:
             if self._is_started:
                 return
+            if loop is not None and db.engine_of(self._sessions).dialect.name == "postgresql":
+                self._lane = Lane(loop, self._sessions, self._committer, metrics.batch)
             try:
                 self._look_up_tokens()
             except SQLAlchemyError:
@@ -111,6 +121,8 @@ class Receiver:
 
     def stop(self) -> None:
         """Answer all that waits; blocks for some seconds at most."""
+        if self._lane is not None:
+            self._lane.close()
         self._committer.stop()
         db.engine_of(self._sessions).dispose()
 
@@ -151,7 +163,8 @@ class Receiver:
             arrival = arrivals.unread(body, content_type, reason, now=now)
         if not self._may_send_unknown(source, len(arrival.events)):
             arrival = replace(arrival, may_wait=False)
-        self._committer.submit(arrival, lambda receipt: done(self._answer(receipt, source)))
+        keeper = self._lane or self._committer
+        keeper.submit(arrival, lambda receipt: self._settle(receipt, source, done))
 
     def too_large(self, source: str) -> Answer:
         """Answer a body over the limit; nothing of it is kept."""
@@ -165,23 +178,29 @@ class Receiver:
         self._say("postback refused: it broke off", source)
         return _BROKEN_OFF
 
-    def _answer(self, receipt: Receipt, source: str) -> Answer:
+    def _settle(self, receipt: Receipt, source: str, done: Callable[[Answer], None]) -> None:
+        """Answer, and count then: the client need not wait for that."""
         if isinstance(receipt, Spooled):
+            done(_SPOOLED)
             metrics.received("spooled")
-            return _SPOOLED
-        if isinstance(receipt, NotKept):
+        elif isinstance(receipt, NotKept):
+            done(_NOT_KEPT)
             metrics.refused("not stored")
-            return _NOT_KEPT
-        for recorded in receipt:
-            self._count(recorded, source)
         # 200 is for the whole body: with one event left out, all of it must come again.
-        if all(recorded.postback_id for recorded in receipt):
-            return Answer(HTTPStatus.OK, _line(receipt))
-        metrics.refused("unknown ids")
-        self._say("postback refused: too many unknown tracking ids", source)
-        return Answer(HTTPStatus.TOO_MANY_REQUESTS, _line(receipt))
+        elif all(recorded.postback_id for recorded in receipt):
+            done(Answer(HTTPStatus.OK, _line(receipt)))
+            self._count(receipt, source)
+        else:
+            done(Answer(HTTPStatus.TOO_MANY_REQUESTS, _line(receipt)))
+            self._count(receipt, source)
+            metrics.refused("unknown ids")
+            self._say("postback refused: too many unknown tracking ids", source)
 
-    def _count(self, recorded: Recorded, source: str) -> None:
+    def _count(self, receipt: list[Recorded], source: str) -> None:
+        for recorded in receipt:
+            self._count_one(recorded, source)
+
+    def _count_one(self, recorded: Recorded, source: str) -> None:
         if recorded.postback_id:
             metrics.received("repeat" if recorded.is_repeat else str(recorded.outcome))
         if not _is_strange(recorded) or self._allowed.has(source):
@@ -216,6 +235,10 @@ class Receiver:
         is_first = self._said.add(f"{line} {site_of(source)}") == 1
         if is_first and len(self._said) <= MAX_LINES_PER_MINUTE:
             log.warning(line, extra={"source": source, **more})
+
+    def _open_lane(self) -> None:
+        if self._lane is not None:
+            self._lane.open()
 
     def _look_up_tokens(self) -> None:
         with self._sessions() as session:

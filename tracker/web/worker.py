@@ -68,7 +68,7 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn is not typed
             extensions[DROP_IN].limit(self.cfg.threads // 2)
         loop = uvloop.new_event_loop()
         if receiver is not None:
-            receiver.start()
+            receiver.start(loop)
         try:
             loop.run_until_complete(self._serve(Server(loop, self.wsgi, receiver, self._limits())))
         finally:
