@@ -1,13 +1,17 @@
 """Builders: valid things; a test states only what matters to it."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
 from tracker.config import DEFAULT_ZONE
+from tracker.domain.message import PassMessage
 from tracker.gateway import Accepted
-from tracker.services import send, submit
+from tracker.services import send, submit, take
+from tracker.services.take import Policy
 from tracker.store import messages
 from tracker.store.db import Sessions
+from tracker.store.outbox import Claim
 from tracker.store.rows import MessageRow
 
 NUMBER = "12025550143"
@@ -57,11 +61,28 @@ def accepted(sessions: Sessions, tracking_id: str = "TU1TXzEyMzQ2", **changes: o
     """Queue a message and record that the gateway took it."""
     public_id = queued(sessions, **changes)
     now = datetime.now(UTC)
-    claimed = next(c for c in send.claim(sessions, 100, now) if c.public_id == public_id)
-    assert send.begin(sessions, claimed, now) is not None
+    claimed = next(c for c in claim_due(sessions, 100, now) if c.public_id == public_id)
+    assert begin_call(sessions, claimed, now) is not None
     answer = Accepted(tracking_id, "11111", "<RESPONSE/>")
     send.record(sessions, claimed, answer, zone=DEFAULT_ZONE, now=now)
     return public_id
+
+
+def claim_due(
+    sessions: Sessions, limit: int, now: datetime, policy: Policy | None = None
+) -> Sequence[Claim]:
+    """Claim what is due, as a sender does, after settling what others left behind."""
+    send.expire_leases(sessions, now)
+    return take.claim(sessions, limit, now, policy or Policy()).claims
+
+
+def begin_call(
+    sessions: Sessions, claim: Claim, now: datetime, *, discover_known: bool = False
+) -> PassMessage | None:
+    """Write down that the call of a claim begins, as a sender does; None when it is lost."""
+    policy = Policy(discover_known=discover_known)
+    begun = take.begin(sessions, [claim], now, policy, lambda message: message)
+    return next(iter(begun.values()), None)
 
 
 def reloaded(sessions: Sessions, public_id: UUID) -> MessageRow:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,10 +21,12 @@ from tracker.gateway import Gateway
 from tracker.sandbox.options import SandboxOptions
 from tracker.sandbox.server import RunningSandbox, running
 from tracker.sender import IDLE_SECONDS, Sender
+from tracker.services import send
 from tracker.store import db, messages
 from tracker.store.db import Sessions
 from tracker.store.messages import MessageFilter
 from tracker.store.models import SendAttempt
+from tracker.store.outbox import LEASE
 from tracker.store.rows import MessageRow
 
 KEY = SandboxOptions().api_key
@@ -100,6 +103,45 @@ def test_no_gateway_leaves_the_message_queued_for_later(sessions: Sessions) -> N
     assert row.due_at > row.created_at
 
 
+def test_a_call_begins_only_when_its_connection_stands(sessions: Sessions) -> None:
+    public_id = queued(sessions)
+    with socket.create_server(("127.0.0.1", 0)) as mute:  # it takes a client and says nothing
+        url = f"https://127.0.0.1:{mute.getsockname()[1]}/"
+        sending = Thread(target=a_sender(sessions, url, timeout=2.0).drain)
+        sending.start()
+        until(lambda: reloaded(sessions, public_id).status is Status.SENDING)
+        with mute.accept()[0]:
+            assert attempts(sessions) == []
+            assert reloaded(sessions, public_id).attempts == 0
+            sending.join(20)
+    assert attempts(sessions) == ["not_sent"]
+    row = reloaded(sessions, public_id)
+    assert (row.status, row.attempts) == (Status.QUEUED, 1)
+
+
+def attempts(sessions: Sessions) -> list[str | None]:
+    with sessions() as session:
+        return list(session.scalars(select(SendAttempt.outcome)))
+
+
+def test_a_claim_without_a_call_is_queued_again_after_its_sender_died(
+    database_url: str, sessions: Sessions
+) -> None:
+    public_id = queued(sessions)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"https://127.0.0.1:{mute.getsockname()[1]}/"
+        process = subprocess.Popen(COMMAND, env=environ(database_url, url))
+        until(lambda: reloaded(sessions, public_id).status is Status.SENDING)
+        with mute.accept()[0]:
+            process.kill()
+            process.wait(10)
+    send.expire_leases(sessions, datetime.now(UTC) + LEASE)
+    assert reloaded(sessions, public_id).status is Status.QUEUED
+    with running(SandboxOptions()) as gateway:
+        assert a_sender(sessions, gateway.gateway_url).drain() == 1
+        assert len(gateway.calls) == 1
+
+
 def environ(database_url: str, gateway_url: str) -> dict[str, str]:
     return {
         **os.environ,
@@ -133,12 +175,12 @@ def test_a_killed_sender_leaves_nothing_to_send_twice(
             until(lambda wanted=wanted: sum(r.attempts for r in _rows(sessions)) >= wanted)  # type: ignore[misc]
             process.kill()
             process.wait(10)
+        # Whoever was being called at a kill is unknown when the lease ends; who was not, goes on.
+        send.expire_leases(sessions, datetime.now(UTC) + LEASE)
         a_sender(sessions, gateway.gateway_url).drain()
         called = Counter(call.number for call in gateway.calls)
     assert set(called.values()) == {1}, "a number was called twice"
-    left = statuses(sessions)
-    # Whoever was being called at a kill waits for its lease, and then is unknown.
-    assert set(left) <= {Status.ACCEPTED, Status.SENDING}
+    assert set(statuses(sessions)) <= {Status.ACCEPTED, Status.UNKNOWN}
     accepted = {row.recipient for row in _rows(sessions) if row.status is Status.ACCEPTED}
     assert accepted <= set(called)
 

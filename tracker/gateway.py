@@ -74,6 +74,43 @@ class NotSent:
 Answer = Accepted | Refused | Unknown | NotSent
 
 
+class Connection:
+    """A connection to the gateway that stands, for one call; nothing has been sent over it yet."""
+
+    def __init__(self, line: socket.socket, timeout_seconds: float) -> None:
+        self._line = line
+        self._timeout_seconds = timeout_seconds
+        self._deadline = 0.0
+        self._rest: bytes = b""
+        self._is_broken = False
+
+    def start(self, request: bytes) -> None:
+        """Write what the system takes of a request at once: mostly all of it. Never waits.
+
+        A byte may leave, so whatever fails from here on leaves the call unknown.
+        """
+        self._deadline = time.monotonic() + self._timeout_seconds
+        self._rest = request
+        self._line.settimeout(0)
+        try:
+            self._rest = request[self._line.send(request) :]
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            pass  # it takes nothing now
+        except OSError:
+            self._is_broken = True
+
+    def finish(self) -> Answer:
+        """Write the rest of the request and read the answer, both in the time of the call."""
+        with self._line:
+            if self._is_broken:
+                return Unknown(_BROKEN)
+            return _exchange(self._line, self._rest, self._deadline)
+
+    def close(self) -> None:
+        """Hang up; nothing was asked."""
+        self._line.close()
+
+
 class Gateway:
     """The gateway's API at one URL with one key; safe to share between threads."""
 
@@ -83,26 +120,41 @@ class Gateway:
         self._timeout_seconds = timeout_seconds
         self._address = _Address.of(url)
 
+    def connect(self) -> Connection | NotSent:
+        """Open a connection for one call.
+
+        A new one each time: a kept one may be closed by the other side just when it is used again,
+        and then nobody knows whether the request was read.
+        """
+        seconds = min(MAX_CONNECT_SECONDS, self._timeout_seconds)
+        try:
+            return Connection(self._address.connect(seconds), self._timeout_seconds)
+        except (OSError, UnicodeError):  # a host that no name can have is a UnicodeError
+            return NotSent("no connection to the gateway")
+
+    def request_of(self, message: PassMessage) -> bytes:
+        """Return the bytes that ask for one pass to be sent."""
+        return self._posted(to_xml(to_request(message, self._api_key)))
+
     def send(self, message: PassMessage) -> Answer:
         """Ask for one pass to be sent, once: nothing is retried here."""
-        request = to_request(message, self._api_key)
-        return self.post(to_xml(request))
+        return self._ask(self.request_of(message))
 
     def pass_on(self, request: PassRequest, original: str | None) -> Answer:
         """Ask for what another client asks for, under our key; see `passed_on`."""
-        return self.post(passed_on(replace(request, api_key=self._api_key), original))
+        document = passed_on(replace(request, api_key=self._api_key), original)
+        return self._ask(self._posted(document))
 
-    def post(self, document: bytes) -> Answer:
-        """Post one document in the form field `xml` and read the answer."""
-        request = self._address.request(urlencode({"xml": document}).encode("ascii"))
-        deadline = time.monotonic() + self._timeout_seconds
-        try:
-            connection = self._address.connect(min(MAX_CONNECT_SECONDS, self._timeout_seconds))
-        except (OSError, UnicodeError):  # a host that no name can have is a UnicodeError
-            return NotSent("no connection to the gateway")
-        # From here on a byte of the request may have left, and whatever fails leaves it unknown.
-        with connection:
-            return _exchange(connection, request, deadline)
+    def _posted(self, document: bytes) -> bytes:
+        """Return the request that posts one document in the form field `xml`."""
+        return self._address.request(urlencode({"xml": document}).encode("ascii"))
+
+    def _ask(self, request: bytes) -> Answer:
+        opened = self.connect()
+        if isinstance(opened, NotSent):
+            return opened
+        opened.start(request)
+        return opened.finish()
 
     def probe(self) -> str | None:
         """Say why no connection can be made, or None when one can; nothing is asked."""
@@ -173,11 +225,7 @@ class _Address:
         return b"%s%d\r\n\r\n%s" % (self.head, len(form), form)
 
     def connect(self, seconds: float) -> socket.socket:
-        """Open a connection, handshake included.
-
-        A new one each time: a kept one may be closed by the other side just when it is used again,
-        and then nobody knows whether the request was read.
-        """
+        """Open a connection, handshake included."""
         connection = socket.create_connection((self.host, self.port), seconds)
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

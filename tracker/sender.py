@@ -1,17 +1,20 @@
 """The loop that sends what is queued until it is told to stop.
 
-    record all that was answered -> take as many as there are free calls -> the calls, side by side
+    record what was answered -> begin what has its connection -> claim as many as have room
+       ^                              |                                  |
+       `--- the call, side by side <--'          connect, side by side <-'
 
 One thread does all the talking to the database, for many messages at a time; the others do nothing
-but call. Any number of senders may run, on any number of hosts: the database gives each message to
-one of them.
+but connect and call. A call is written down as begun when its connection stands: a sender that dies
+leaves only messages unknown whose call was on its way. Any number of senders may run, on any number
+of hosts: the database gives each message to one of them.
 """
 
 import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from contextlib import suppress
 from datetime import datetime
 from queue import Empty, SimpleQueue
 from threading import Event
@@ -20,18 +23,17 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from tracker.gateway import Answer, Gateway
-from tracker.services import record, rollups, send
+from tracker.gateway import Answer, Connection, Gateway
+from tracker.services import record, rollups, send, take
 from tracker.services.batch_work import BatchWorker
 from tracker.services.record import Sent
-from tracker.services.take import Call, Policy, Taken, take
+from tracker.services.take import Policy, Taken
 from tracker.store.db import Sessions
 from tracker.store.outbox import Claim
 
 log = logging.getLogger(__name__)
 
 CALLS_AT_ONCE: Final = 64
-TAKEN_AT_ONCE: Final = 16  # a death before their calls leave the machine makes them unknown
 FIRST_CALLS: Final = 8  # at once, until it is known that all is well; then one more for each
 IDLE_SECONDS: Final = 0.5
 GATHER_SECONDS: Final = 0.004  # answers that come this close together are recorded together
@@ -41,6 +43,7 @@ PATIENCE_SECONDS: Final = 40.0  # for the database, at the end: nobody gives an 
 
 _GOES_WELL: Final = frozenset({"accepted", "refused"})  # each message may be wrong by itself
 Ended = tuple[Claim, Answer]
+Done = tuple[Claim, Connection | Answer]
 
 
 class Sender:
@@ -62,15 +65,16 @@ class Sender:
         self._clock = clock
         self._policy = policy or Policy()
         self._calls_at_once = calls_at_once
-        self._answers: SimpleQueue[Ended | None] = SimpleQueue()
-        self._under_way = 0  # calls
+        self._done: SimpleQueue[Done | None] = SimpleQueue()
+        self._under_way = 0  # claims, until their call has ended
+        self._connected: dict[Claim, Connection] = {}  # their calls have yet to begin
         self._room = min(FIRST_CALLS, calls_at_once)  # for calls, while all goes well
         self._unrecorded: list[Ended] = []  # for want of a database
         self._leases_at = 0.0
         self._is_cut_off = False  # from the database
 
     def run(self, stop: Event) -> None:
-        """Send until `stop` is set; then finish the calls under way and return."""
+        """Send until `stop` is set; then finish the calls of what is claimed and return."""
         worker = BatchWorker(self._sessions, self._clock, window=self._policy.window)
         with (
             ThreadPoolExecutor(2, thread_name_prefix="aside") as aside,
@@ -80,87 +84,137 @@ class Sender:
             aside.submit(worker.run, stop)
             while not stop.is_set():
                 self._settle()
+                self._begin(pool)
                 self._wait(self._start(pool))
-            self._finish()
+            self._finish(pool)
 
     def drain(self) -> int:
-        """Send what is due now, and return how many calls were made; for tests and scripts."""
+        """Send what is due now, and return how many were claimed; for tests and scripts."""
         count = 0
         with ThreadPoolExecutor(self._calls_at_once) as pool:
             while True:
                 taken = self._start(pool)
-                count += len(taken.calls)
-                self._finish()
-                if not taken.calls and not taken.is_more:
+                count += len(taken.claims)
+                self._finish(pool)
+                if not taken.claims and not taken.is_more:
                     return count
 
     def _start(self, pool: ThreadPoolExecutor) -> Taken:
-        """Take what there are free calls for, and make those calls."""
+        """Claim what there are free calls for, and open their connections."""
         free = self._room - self._under_way
         if free <= 0 or self._unrecorded:
             return Taken()
-        limit = min(free, TAKEN_AT_ONCE)
-        taken = self._take(limit)
-        self._under_way += len(taken.calls)
-        for call in taken.calls:
-            pool.submit(self._call, call)
-        has_more = taken.is_more or (limit < free and len(taken.calls) == limit)
-        return replace(taken, is_more=has_more)
+        taken = self._claim(free)
+        self._under_way += len(taken.claims)
+        for claim in taken.claims:
+            pool.submit(self._connect, claim)
+        return taken
 
-    def _take(self, limit: int) -> Taken:
+    def _claim(self, limit: int) -> Taken:
         try:
             if time.monotonic() >= self._leases_at:
                 send.expire_leases(self._sessions, self._clock())
                 self._leases_at = time.monotonic() + LEASES_SECONDS
-            taken = take(self._sessions, limit, self._clock(), self._policy)
+            taken = take.claim(self._sessions, limit, self._clock(), self._policy)
         except SQLAlchemyError as error:
             self._note_cut_off(error)
             return Taken()
         self._is_cut_off = False
         return taken
 
-    def _call(self, call: Call) -> None:
+    def _connect(self, claim: Claim) -> None:
         try:
-            answer = self._gateway.send(call.message)
+            opened = self._gateway.connect()
+        except Exception:
+            # The lease settles it: the message is queued again.
+            log.exception("no connection", extra={"public_id": str(claim.public_id)})
+            self._done.put(None)
+        else:
+            self._done.put((claim, opened))
+
+    def _begin(self, pool: ThreadPoolExecutor) -> None:
+        """Write down that the calls begin whose connection stands, and make them."""
+        connected, self._connected = self._connected, {}
+        if not connected:
+            return
+        begun = self._begun(list(connected))
+        calls = [(claim, connected.pop(claim.as_claimed)) for claim in begun]
+        # Here and not in the threads: what is begun and not yet on its way dies with this process.
+        for claim, connection in calls:
+            connection.start(begun[claim])
+        for call in calls:
+            pool.submit(self._call, *call)
+        for connection in connected.values():  # their claims are lost
+            connection.close()
+            self._under_way -= 1
+
+    def _begun(self, claims: Sequence[Claim]) -> dict[Claim, bytes]:
+        """Write down that calls begin, and return their requests; the lease settles the others."""
+        try:
+            return take.begin(
+                self._sessions, claims, self._clock(), self._policy, self._gateway.request_of
+            )
+        except SQLAlchemyError as error:
+            self._note_cut_off(error)
+        except Exception:
+            log.exception("calls not begun", extra={"count": len(claims)})
+            if len(claims) > 1:  # one that cannot be sent must not keep the others
+                return {claim: r for one in claims for claim, r in self._begun([one]).items()}
+        return {}
+
+    def _call(self, claim: Claim, connection: Connection) -> None:
+        try:
+            answer = connection.finish()
         except Exception:
             # The lease settles it: the message becomes unknown.
-            log.exception("call failed", extra={"public_id": str(call.claim.public_id)})
-            self._answers.put(None)
+            log.exception("call failed", extra={"public_id": str(claim.public_id)})
+            self._done.put(None)
         else:
-            self._answers.put((call.claim, answer))
+            self._done.put((claim, answer))
 
     def _wait(self, taken: Taken) -> None:
-        """Wait for an answer, or until it is worth to ask for messages again."""
+        """Wait until something is done, or it is worth to ask for messages again."""
         if taken.is_more:
             return
         seconds = IDLE_SECONDS
         if taken.next_at is not None and not self._unrecorded:
             seconds = min(seconds, (taken.next_at - self._clock()).total_seconds())
         try:
-            self._keep(self._answers.get(timeout=max(0.0, seconds)))
+            self._keep(self._done.get(timeout=max(0.0, seconds)))
         except Empty:
             return
         time.sleep(GATHER_SECONDS)
 
     def _settle(self) -> None:
         """Record all that was answered by now."""
-        while True:
-            try:
-                self._keep(self._answers.get_nowait())
-            except Empty:
-                break
+        self._gather()
         if self._unrecorded:
             self._record()
 
-    def _keep(self, ended: Ended | None) -> None:
-        self._under_way -= 1
-        if ended is not None:
-            self._unrecorded.append(ended)
+    def _gather(self) -> None:
+        """Take note of all that is done by now."""
+        with suppress(Empty):
+            while True:
+                self._keep(self._done.get_nowait())
 
-    def _finish(self) -> None:
-        """Wait for the calls under way, and record them, through an outage that ends soon."""
+    def _keep(self, done: Done | None) -> None:
+        """Take note of what a thread has done; None: it has failed."""
+        if done is None:
+            self._under_way -= 1
+            return
+        claim, result = done
+        if isinstance(result, Connection):
+            self._connected[claim] = result
+        else:
+            self._under_way -= 1
+            self._unrecorded.append((claim, result))
+
+    def _finish(self, pool: ThreadPoolExecutor) -> None:
+        """Make the calls that were claimed, and record them, through an outage that ends soon."""
         while self._under_way:
-            self._keep(self._answers.get())
+            self._keep(self._done.get())
+            self._gather()
+            self._begin(pool)
         until = time.monotonic() + PATIENCE_SECONDS
         while self._unrecorded:
             self._record()

@@ -15,6 +15,7 @@ from batch_support import (
     reread,
     rows_of,
 )
+from builders import begin_call, claim_due
 from sqlalchemy import func, select
 
 from tracker.config import DEFAULT_ZONE
@@ -62,8 +63,8 @@ def test_a_queued_row_says_what_the_file_says(sessions: Sessions) -> None:
 
 def test_a_queued_row_is_sent_like_any_message(sessions: Sessions) -> None:
     batch = done(sessions, a_file(1))
-    (claimed,) = send.claim(sessions, 10, clock())
-    message = send.begin(sessions, claimed, clock())
+    (claimed,) = claim_due(sessions, 10, clock())
+    message = begin_call(sessions, claimed, clock())
     assert message
     assert message.pass_data["BARCODEVALUE"] == "A-1"
     assert claimed.public_id == queued(sessions, batch)[0].public_id
@@ -220,7 +221,7 @@ def test_a_paused_batch_is_out_of_the_senders_reach_and_comes_back(sessions: Ses
     batches.pause(sessions, batch.public_id, "t", clock())
     finish(sessions, batch.id, step=2)
     assert reread(sessions, batch.public_id).hold == Hold.PAUSED
-    assert send.claim(sessions, 10, clock()) == []
+    assert claim_due(sessions, 10, clock()) == []
     held = queued(sessions, batch)[0]
     assert (held.status, held.due_at) == (Status.QUEUED, None)
     with pytest.raises(NotPossibleError):
@@ -228,7 +229,7 @@ def test_a_paused_batch_is_out_of_the_senders_reach_and_comes_back(sessions: Ses
     batches.resume(sessions, batch.public_id, "t", clock())
     finish(sessions, batch.id, step=2)
     assert reread(sessions, batch.public_id).hold is None
-    assert len(send.claim(sessions, 10, clock())) == 5
+    assert len(claim_due(sessions, 10, clock())) == 5
 
 
 def test_pausing_while_rows_are_queued_stops_the_queueing_too(sessions: Sessions) -> None:
@@ -239,33 +240,33 @@ def test_pausing_while_rows_are_queued_stops_the_queueing_too(sessions: Sessions
     batches.pause(sessions, batch.public_id, "t", clock())
     worker.finish(batch.id)
     assert len(queued(sessions, batch)) < 6
-    assert send.claim(sessions, 10, clock()) == []
+    assert claim_due(sessions, 10, clock()) == []
     batches.resume(sessions, batch.public_id, "t", clock())
     worker.finish(batch.id)
     assert rows_of(sessions, batch) == [1, 2, 3, 4, 5, 6]
-    assert len(send.claim(sessions, 10, clock())) == 6
+    assert len(claim_due(sessions, 10, clock())) == 6
 
 
 def test_a_call_that_fails_during_a_pause_does_not_slip_out(sessions: Sessions) -> None:
     batch = done(sessions, a_file(2))
-    first, _ = send.claim(sessions, 10, clock())
-    assert send.begin(sessions, first, clock())
+    first, _ = claim_due(sessions, 10, clock())
+    assert begin_call(sessions, first, clock())
     batches.pause(sessions, batch.public_id, "t", clock())
     finish(sessions, batch.id)
     send.record(sessions, first, NotSent("refused"), zone=DEFAULT_ZONE, now=clock())
     with sessions.begin() as session:
         outbox.expire_leases(session, later())  # the other one's sender has died
     assert {m.status for m in queued(sessions, batch)} == {Status.QUEUED}
-    assert send.claim(sessions, 10, later()) == []
+    assert claim_due(sessions, 10, later()) == []
     batches.resume(sessions, batch.public_id, "t", clock())
     finish(sessions, batch.id)
-    assert len(send.claim(sessions, 10, later())) == 2
+    assert len(claim_due(sessions, 10, later())) == 2
 
 
 def test_cancelling_takes_what_is_queued_and_leaves_what_went_out(sessions: Sessions) -> None:
     batch = done(sessions, a_file(5))
-    claimed = send.claim(sessions, 1, clock())[0]
-    assert send.begin(sessions, claimed, clock())
+    claimed = claim_due(sessions, 1, clock())[0]
+    assert begin_call(sessions, claimed, clock())
     batches.cancel(sessions, batch.public_id, "t", clock())
     worker = BatchWorker(sessions, clock, step=2)
     worker.turn(batch.id, seconds=0.2)

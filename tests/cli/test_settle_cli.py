@@ -6,7 +6,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from builders import a_postback, queued, reloaded
+from builders import a_postback, begin_call, claim_due, queued, reloaded
 from test_cli import Shell
 
 from tracker.config import DEFAULT_ZONE
@@ -27,8 +27,8 @@ def tracker(tmp_path: Path, database_url: str) -> Shell:
 def lost(sessions: Sessions) -> UUID:
     public_id = queued(sessions, reference="order 7")
     began = datetime.now(UTC) + timedelta(seconds=1)
-    (claimed,) = send.claim(sessions, 5, began)
-    send.begin(sessions, claimed, began)
+    (claimed,) = claim_due(sessions, 5, began)
+    begin_call(sessions, claimed, began)
     answer = Unknown("no answer in time")
     send.record(sessions, claimed, answer, zone=DEFAULT_ZONE, now=began)
     return public_id

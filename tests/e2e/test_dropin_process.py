@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from builders import NUMBER
+from builders import NUMBER, claim_due
 from conftest import wait_for_http
 from dropin_support import PATH, PATIENCE, a_document, a_query, by_get, form, php_sdk, said
 from running import free_port, up
@@ -21,7 +21,7 @@ from tracker.domain.status import Status
 from tracker.sandbox.fixture import API_KEY
 from tracker.sandbox.options import SandboxOptions
 from tracker.sandbox.server import running
-from tracker.services import accounts, send
+from tracker.services import accounts
 from tracker.store import messages, outbox
 from tracker.store.db import Sessions
 from tracker.store.messages import MessageFilter
@@ -89,9 +89,9 @@ def test_a_kill_amid_a_call_ends_as_unknown_after_one_call(
             (row,) = all_messages(sessions)
             assert row.status is Status.SENDING
             after = datetime.now(UTC) + outbox.LEASE + timedelta(seconds=1)
-            assert send.claim(sessions, 10, after) == []
+            assert claim_due(sessions, 10, after) == []
             assert all_messages(sessions)[0].status is Status.UNKNOWN
-            assert send.claim(sessions, 10, after + timedelta(days=30)) == []
+            assert claim_due(sessions, 10, after + timedelta(days=30)) == []
         assert len(sandbox.calls) == 1
 
 

@@ -10,7 +10,16 @@ import pytest
 from builders import a_request
 
 from tracker.domain.validation import check
-from tracker.gateway import Accepted, Answer, Gateway, NotSent, Refused, Unknown, interpret
+from tracker.gateway import (
+    Accepted,
+    Answer,
+    Connection,
+    Gateway,
+    NotSent,
+    Refused,
+    Unknown,
+    interpret,
+)
 from tracker.protocol.codes import ErrorClass
 from tracker.sandbox.options import SandboxOptions
 from tracker.sandbox.server import RunningSandbox
@@ -127,6 +136,29 @@ def test_whatever_comes_after_the_request_went_out_is_unknown_and_one_call_only(
     with listening(*chunks) as (url, seen):
         assert isinstance(answer_of(url, timeout=1.0), Unknown)
     assert len(seen) == 1
+
+
+def test_a_start_never_waits_and_the_rest_follows() -> None:
+    request = b"POST / HTTP/1.1\r\nContent-Length: 30000000\r\n\r\n" + b"x" * 30_000_000
+    with listening(http(SUCCESS)) as (url, seen):
+        connection = Gateway(url, KEY, 20).connect()
+        assert isinstance(connection, Connection)
+        began = time.monotonic()
+        connection.start(request)
+        assert not seen
+        assert time.monotonic() - began < 1
+        assert isinstance(connection.finish(), Accepted)
+    assert [len(one) for one in seen] == [len(request)]
+
+
+def test_a_connection_that_broke_before_its_call_is_unknown() -> None:
+    """Nobody can say what the system did with the bytes it took."""
+    with listening(reads=False) as (url, _):  # closed without a word
+        connection = Gateway(url, KEY, 5).connect()
+        assert isinstance(connection, Connection)
+        time.sleep(0.3)
+        connection.start(b"x")
+        assert isinstance(connection.finish(), Unknown)
 
 
 def test_an_answer_that_trickles_is_cut_off_in_time() -> None:

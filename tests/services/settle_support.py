@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from threading import Barrier
 from uuid import UUID
 
-from builders import NUMBER, a_postback, queued
+from builders import NUMBER, a_postback, begin_call, claim_due, queued
 from sqlalchemy import select
 
 from tracker.config import DEFAULT_ZONE
@@ -38,8 +38,8 @@ class Call:
 def begun(sessions: Sessions, at: datetime, **changes: object) -> Call:
     """Queue a message and begin its call."""
     public_id = queued(sessions, **changes)
-    claimed = next(c for c in send.claim(sessions, 100, at) if c.public_id == public_id)
-    assert send.begin(sessions, claimed, at) is not None
+    claimed = next(c for c in claim_due(sessions, 100, at) if c.public_id == public_id)
+    assert begin_call(sessions, claimed, at) is not None
     return Call(public_id, claimed, at)
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from uuid import UUID
 
 import pytest
-from builders import a_postback, reloaded
+from builders import a_postback, begin_call, claim_due, reloaded
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ingest_support import arrivals, ingested, outcomes
@@ -91,7 +91,7 @@ def test_an_n101_of_a_message_whose_sender_vanished_is_taken_with_the_end_of_its
     call = begun(takers, at)
     told(takers, at + SECOND)
     assert reloaded(takers, call.public_id).status is Status.SENDING
-    assert send.claim(takers, 5, at + outbox.LEASE) == []
+    assert claim_due(takers, 5, at + outbox.LEASE) == []
     assert reloaded(takers, call.public_id).status is Status.SENT
     assert differences(takers, lambda: at) == []
 
@@ -213,7 +213,7 @@ def test_a_late_answer_of_what_was_taken_brings_its_sender_and_changes_no_status
     takers: Sessions, at: datetime
 ) -> None:
     call = begun(takers, at)
-    send.claim(takers, 5, at + outbox.LEASE)
+    claim_due(takers, 5, at + outbox.LEASE)
     told(takers, at + 61 * SECOND)
     late = Accepted("MMS_1=", "60856", "<RESPONSE/>")
     ended(takers, call, at + 70 * SECOND, late)
@@ -223,7 +223,7 @@ def test_a_late_answer_of_what_was_taken_brings_its_sender_and_changes_no_status
 
 def test_a_late_answer_with_another_tracking_id_is_an_alert(takers: Sessions, at: datetime) -> None:
     call = begun(takers, at)
-    send.claim(takers, 5, at + outbox.LEASE)
+    claim_due(takers, 5, at + outbox.LEASE)
     told(takers, at + 61 * SECOND)
     ended(takers, call, at + 70 * SECOND, Accepted("MMS_2", "60856", "<RESPONSE/>"))
     with takers() as session:
@@ -262,7 +262,7 @@ def test_in_every_order_it_ends_in_the_same_state(
     for step, what in enumerate(order):
         moment = at + (step + 1) * SECOND
         if what == "loss":
-            send.claim(takers, 5, at + outbox.LEASE)
+            claim_due(takers, 5, at + outbox.LEASE)
         elif what == "late":
             ended(takers, call, at + outbox.LEASE + SECOND, Accepted("MMS_1", "1", "<RESPONSE/>"))
         elif what == "N501":
@@ -319,8 +319,8 @@ def test_an_unknown_message_keeps_why_and_a_refusal_before_it_is_forgotten(
     call = begun(sessions, at)
     refused = Refused("E503", "busy", error_class("E503"), "<RESPONSE/>")
     ended(sessions, call, at + SECOND, refused)
-    (claimed,) = send.claim(sessions, 5, at + 5 * MINUTE)
-    send.begin(sessions, claimed, at + 5 * MINUTE)
+    (claimed,) = claim_due(sessions, 5, at + 5 * MINUTE)
+    begin_call(sessions, claimed, at + 5 * MINUTE)
     send.record(sessions, claimed, LOST, zone=DEFAULT_ZONE, now=at + 6 * MINUTE)
     row = reloaded(sessions, call.public_id)
     assert (row.error_code, row.error_info) == (None, "no answer in time")
@@ -328,7 +328,7 @@ def test_an_unknown_message_keeps_why_and_a_refusal_before_it_is_forgotten(
 
 def test_a_message_whose_sender_vanished_says_so(sessions: Sessions, at: datetime) -> None:
     call = begun(sessions, at)
-    send.claim(sessions, 5, at + outbox.LEASE)
+    claim_due(sessions, 5, at + outbox.LEASE)
     row = reloaded(sessions, call.public_id)
     assert row.error_info == "the sender stopped during the call"
     with sessions() as session:

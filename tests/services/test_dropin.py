@@ -11,7 +11,7 @@ from functools import partial
 from uuid import UUID
 
 import pytest
-from builders import NUMBER
+from builders import NUMBER, claim_due
 from dropin_support import TAKEN, Wire, a_document, a_query, wired
 from sqlalchemy import QueuePool, text
 
@@ -24,7 +24,7 @@ from tracker.protocol.response import GatewayResponse, parse_response
 from tracker.sandbox.fixture import API_KEY
 from tracker.sandbox.options import SandboxOptions
 from tracker.sandbox.server import RunningSandbox, running
-from tracker.services import accounts, allowance, dropin, send, timeline
+from tracker.services import accounts, allowance, dropin, timeline
 from tracker.services import gateway as gateway_service
 from tracker.services.dropin import DropIn
 from tracker.services.dropin_checks import CallRefusedError, read_body, read_query
@@ -106,7 +106,7 @@ def test_message_and_call_are_committed_before_the_gateway_hears_of_them(
             taken = messages.content(session, row.id).pass_data["BARCODEVALUE"] == "A-17"
         unfinished = attempt.finished_at is None
         assert unfinished
-        claims = len(send.claim(sessions, 10, CLOCK()))  # a sender looks in, and may not have it
+        claims = len(claim_due(sessions, 10, CLOCK()))  # a sender looks in, and may not have it
         seen.append((row.status, row.attempts, open_sessions, taken, claims))
 
     with wired(Wire(on_call=look)) as wire:
@@ -126,7 +126,7 @@ def test_a_refusal_is_final_even_one_that_may_pass(
     row = the_message(sessions)
     assert (row.status, row.error_code, row.due_at) == (Status.REFUSED, code, None)
     assert row.finished_at
-    assert send.claim(sessions, 10, CLOCK() + FAR) == []
+    assert claim_due(sessions, 10, CLOCK() + FAR) == []
     assert the_message(sessions).status is Status.REFUSED
     assert len(sandbox.calls) == 1
 
@@ -202,7 +202,7 @@ def test_a_lost_answer_is_unknown_and_says_where_to_look(
         assert (told.error_code, told.to) == ("E503", NUMBER)
         assert "unknown" in (told.error_info or "")
         assert str(row.public_id) in (told.error_info or "")
-        assert send.claim(sessions, 10, CLOCK() + FAR) == []
+        assert claim_due(sessions, 10, CLOCK() + FAR) == []
         assert len(gateway.calls) == 1
 
 
@@ -215,7 +215,7 @@ def test_a_gateway_that_cannot_be_reached_leaves_a_refusal_and_no_queue(
     assert "could not be reached" in (told.error_info or "")
     assert str(row.public_id) in (told.error_info or "")
     assert status_reason(row) == ("It was not sent: the gateway could not be reached.")
-    assert send.claim(sessions, 10, CLOCK() + FAR) == []
+    assert claim_due(sessions, 10, CLOCK() + FAR) == []
     with sessions() as session:
         assert [a.outcome for a in messages.attempts(session, row.id)] == ["not_sent"]
 
@@ -435,9 +435,9 @@ def test_a_death_before_the_answer_ends_as_unknown_and_is_never_sent(
     with wired(Wire(on_call=lambda: hang.wait(20))) as wire, ThreadPoolExecutor(1) as pool:
         called = pool.submit(asked, a_drop_in(sessions, wire.url), a_document(key))
         until(lambda: wire.documents)
-        assert send.claim(sessions, 10, CLOCK() + outbox.LEASE + timedelta(seconds=1)) == []
+        assert claim_due(sessions, 10, CLOCK() + outbox.LEASE + timedelta(seconds=1)) == []
         assert the_message(sessions).status is Status.UNKNOWN
-        assert send.claim(sessions, 10, CLOCK() + FAR) == []
+        assert claim_due(sessions, 10, CLOCK() + FAR) == []
         hang.set()
         assert called.result(20).is_success  # it lives after all, and its answer is the truth
     assert the_message(sessions).status is Status.ACCEPTED

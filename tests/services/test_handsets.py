@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from builders import NUMBER, a_postback, accepted, queued, reloaded
+from builders import NUMBER, a_postback, accepted, begin_call, claim_due, queued, reloaded
 from sqlalchemy import event, select
 
 from tracker.config import DEFAULT_ZONE
@@ -14,7 +14,7 @@ from tracker.gateway import Gateway
 from tracker.sandbox.fixture import API_KEY
 from tracker.sandbox.server import RunningSandbox
 from tracker.sender import Sender
-from tracker.services import handsets, receive, send, timeline
+from tracker.services import handsets, receive, timeline
 from tracker.services.take import Policy
 from tracker.store import db, messages
 from tracker.store.db import Sessions
@@ -45,8 +45,8 @@ def begun(
     sessions: Sessions, public_id: UUID, now: datetime, *, discover_known: bool = False
 ) -> PassMessage:
     """Begin the call of a queued message and return what would be sent."""
-    claimed = next(c for c in send.claim(sessions, 100, now) if c.public_id == public_id)
-    message = send.begin(sessions, claimed, now, discover_known=discover_known)
+    claimed = next(c for c in claim_due(sessions, 100, now) if c.public_id == public_id)
+    message = begin_call(sessions, claimed, now, discover_known=discover_known)
     assert message is not None
     return message
 
@@ -110,8 +110,8 @@ def test_where_no_discovery_is_asked_for_nothing_is_left_out(
 def test_a_call_that_does_not_begin_uses_no_handset(sessions: Sessions, now: datetime) -> None:
     seen(sessions)
     queued(sessions, ddm=DDM)
-    (claimed,) = send.claim(sessions, 1, now)
-    assert send.begin(sessions, claimed, now + timedelta(minutes=2)) is None
+    (claimed,) = claim_due(sessions, 1, now)
+    assert begin_call(sessions, claimed, now + timedelta(minutes=2)) is None
     assert known(sessions).used_at is None
 
 

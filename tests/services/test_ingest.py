@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from builders import NUMBER, a_postback, queued, reloaded
+from builders import NUMBER, a_postback, begin_call, claim_due, queued, reloaded
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ingest_support import (
@@ -481,10 +481,10 @@ def test_a_delivery_that_races_with_the_answer_of_its_send_is_never_missed(
     rounds = 30
     waiting = [queued(sessions) for _ in range(rounds)]
     now = reloaded(sessions, waiting[-1]).created_at + timedelta(seconds=1)
-    claims = send.claim(sessions, rounds, now)
+    claims = claim_due(sessions, rounds, now)
     assert len(claims) == rounds
     for number, claimed in enumerate(claims):
-        send.begin(sessions, claimed, now)
+        begin_call(sessions, claimed, now)
         key, barrier = f"RACE_{number}", Barrier(2)
         bodies = [a_postback("N101", TRACKINGID=key), a_postback("N102", TRACKINGID=key)]
 
@@ -732,8 +732,8 @@ def test_the_receipt_of_a_link_finds_its_message_also_before_the_answer_of_the_s
 ) -> None:
     public_id = queued(sessions)
     now = reloaded(sessions, public_id).created_at + timedelta(seconds=1)
-    (claimed,) = send.claim(sessions, 1, now)
-    send.begin(sessions, claimed, now)
+    (claimed,) = claim_due(sessions, 1, now)
+    begin_call(sessions, claimed, now)
     batch = arrivals(order, now)
     for arrival in batch[:before]:
         ingested(sessions, [arrival], now)

@@ -12,7 +12,7 @@ from threading import Event
 from uuid import UUID
 
 import pytest
-from builders import NUMBER, a_postback, a_request, reloaded
+from builders import NUMBER, a_postback, a_request, begin_call, claim_due, reloaded
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, func, select, text, update
@@ -54,8 +54,8 @@ def queued(sessions: Sessions, now: datetime, **changes: object) -> UUID:
 
 
 def answered(sessions: Sessions, public_id: UUID, answer: Answer, now: datetime) -> None:
-    claimed = next(c for c in send.claim(sessions, 100, now) if c.public_id == public_id)
-    assert send.begin(sessions, claimed, now) is not None
+    claimed = next(c for c in claim_due(sessions, 100, now) if c.public_id == public_id)
+    assert begin_call(sessions, claimed, now) is not None
     send.record(sessions, claimed, answer, zone=DEFAULT_ZONE, now=now)
 
 
@@ -479,9 +479,9 @@ def test_an_answer_that_cannot_be_read_leaves_the_sender_as_stored(sessions: Ses
 
 def test_an_answer_after_the_lease_counts(sessions: Sessions) -> None:
     public_id = queued(sessions, START)
-    (claimed,) = send.claim(sessions, 1, START)
-    assert send.begin(sessions, claimed, START)
-    send.claim(sessions, 1, START + timedelta(minutes=5))
+    (claimed,) = claim_due(sessions, 1, START)
+    assert begin_call(sessions, claimed, START)
+    claim_due(sessions, 1, START + timedelta(minutes=5))
     told(sessions, a_postback("N102", TRACKINGID="T1"), START + timedelta(minutes=6))
     late = START + timedelta(minutes=7)
     send.record(sessions, claimed, an_answer("T1"), zone=DEFAULT_ZONE, now=late)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from itertools import permutations
 
 import pytest
-from builders import NUMBER, a_postback, accepted, queued, reloaded
+from builders import NUMBER, a_postback, accepted, begin_call, claim_due, queued, reloaded
 from sqlalchemy import update
 
 from tracker.config import DEFAULT_ZONE
@@ -99,8 +99,8 @@ def test_postbacks_before_the_answer_wait_and_are_matched_with_it(
 ) -> None:
     public_id = queued(sessions)
     later = now + timedelta(seconds=1)
-    (claimed,) = send.claim(sessions, 1, later)
-    send.begin(sessions, claimed, later)
+    (claimed,) = claim_due(sessions, 1, later)
+    begin_call(sessions, claimed, later)
     for code in ("N501", "N102", "N101"):
         assert received(sessions, a_postback(code), later).outcome is Outcome.UNMATCHED
     answer = Accepted(" TU1T XzEyMzQ2=\n", "11111", "<RESPONSE/>")  # blanks and padding differ
@@ -278,8 +278,8 @@ def test_a_postback_and_the_answer_of_its_send_never_miss_each_other(sessions: S
         tracking_id = f"RACE_{number}"
         public_id = queued(sessions)
         now = reloaded(sessions, public_id).created_at + timedelta(seconds=1)
-        claimed = next(c for c in send.claim(sessions, 50, now) if c.public_id == public_id)
-        send.begin(sessions, claimed, now)
+        claimed = next(c for c in claim_due(sessions, 50, now) if c.public_id == public_id)
+        begin_call(sessions, claimed, now)
         body = a_postback("N102", TRACKINGID=tracking_id)
         answer = Accepted(tracking_id, None, "<RESPONSE/>")
         with ThreadPoolExecutor(2) as pool:

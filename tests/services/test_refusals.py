@@ -1,6 +1,6 @@
 """What refusals do to all senders: pause, probe, slow down, suppress; and what is not sent yet."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, time, timedelta
 from itertools import count, pairwise
@@ -18,11 +18,12 @@ from tracker.domain.status import Status
 from tracker.domain.windows import SendWindow
 from tracker.gateway import Accepted, Answer, NotSent, Refused, Unknown
 from tracker.protocol.codes import error_class
-from tracker.services import gateway, record, submit, timeline, watch
-from tracker.services.take import Call, Policy, take
+from tracker.services import gateway, record, submit, take, timeline, watch
+from tracker.services.take import Policy
 from tracker.store import gateway_state, suppressions
 from tracker.store.db import Sessions
 from tracker.store.models import AuditEntry
+from tracker.store.outbox import Claim
 
 _numbers = count(1)
 NOTHING = Policy()
@@ -37,10 +38,18 @@ def taken_by_gateway() -> Accepted:
     return Accepted(f"MMS_{next(_numbers)}", "11111", "<RESPONSE/>")
 
 
+def begun(
+    sessions: Sessions, now: datetime, policy: Policy = NOTHING, limit: int = 10
+) -> list[Claim]:
+    """Claim what may be sent, and begin its calls."""
+    claims = take.claim(sessions, limit, now, policy).claims
+    return list(take.begin(sessions, claims, now, policy, lambda message: message))
+
+
 def ended(
-    sessions: Sessions, calls: list[Call], answer: Callable[[], Answer], now: datetime
+    sessions: Sessions, calls: Sequence[Claim], answer: Callable[[], Answer], now: datetime
 ) -> None:
-    pairs = [(call.claim, answer()) for call in calls]
+    pairs = [(claim, answer()) for claim in calls]
     record.record_all(sessions, pairs, zone=DEFAULT_ZONE, default_from="60856", now=now)
 
 
@@ -48,7 +57,7 @@ def tried(
     sessions: Sessions, answer: Answer, now: datetime, policy: Policy = NOTHING, limit: int = 10
 ) -> int:
     """Take what there is, give everything this answer, and return how many calls there were."""
-    calls = list(take(sessions, limit, now, policy).calls)
+    calls = begun(sessions, now, policy, limit)
     ended(sessions, calls, lambda: answer, now)
     return len(calls)
 
@@ -75,7 +84,7 @@ def test_a_refused_account_pauses_everybody_and_the_message_waits(
     row = reloaded(sessions, first)
     assert (row.status, row.error_code, row.error_info) == (Status.QUEUED, "E713", "billing")
     assert "when the queue is no longer paused" in status_reason(row)
-    assert take(sessions, 10, later + timedelta(seconds=30), NOTHING).calls == ()
+    assert begun(sessions, later + timedelta(seconds=30)) == []
     assert reloaded(sessions, second).attempts == 0
     assert audited(sessions) == [("gateway", "gateway.pause")]
     with sessions() as session:
@@ -102,13 +111,13 @@ def test_exactly_one_sender_probes_and_success_lets_the_rest_follow(
     tried(sessions, refused("E105"), later, limit=1)
     at = later + timedelta(minutes=1)
     with ThreadPoolExecutor(6) as pool:
-        found = list(pool.map(lambda _: take(sessions, 10, at, NOTHING), range(12)))
-    calls = [call for taken in found for call in taken.calls]
+        found = list(pool.map(lambda _: begun(sessions, at), range(12)))
+    calls = [call for some in found for call in some]
     assert len(calls) == 1
     ended(sessions, calls, taken_by_gateway, at)
     assert gateway.paused(sessions) is None
     assert audited(sessions)[-1] == ("probe", "gateway.resume")
-    assert len(take(sessions, 50, at, NOTHING).calls) == 19
+    assert len(begun(sessions, at, limit=50)) == 19
 
 
 def test_probes_that_are_refused_come_more_and_more_seldom(
@@ -151,9 +160,9 @@ def test_a_pause_by_hand_has_no_probe_and_its_resume_is_audited(
     queued(sessions)
     gateway.pause(sessions, "user:olga", "The campaign is wrong.", later)
     for hours in (0, 1, 100):
-        assert take(sessions, 10, later + timedelta(hours=hours), NOTHING).calls == ()
+        assert begun(sessions, later + timedelta(hours=hours)) == []
     gateway.resume(sessions, "user:olga", "It is right now.", later)
-    assert len(take(sessions, 10, later, NOTHING).calls) == 1
+    assert len(begun(sessions, later)) == 1
     assert audited(sessions) == [("user:olga", "gateway.pause"), ("user:olga", "gateway.resume")]
 
 
@@ -162,7 +171,7 @@ def test_a_refusal_from_before_the_resume_does_not_pause_again(
 ) -> None:
     queued(sessions)
     queued(sessions)
-    calls = list(take(sessions, 2, later, NOTHING).calls)
+    calls = begun(sessions, later)
     ended(sessions, calls[:1], lambda: refused("E104"), later)
     at = later + timedelta(seconds=5)
     gateway.resume(sessions, "user:olga", "The key was mended.", at)
@@ -198,13 +207,13 @@ def test_an_e106_that_names_two_seconds_gives_one_call_in_two_seconds_to_all(
     for _ in range(30):
         queued(sessions)
     tried(sessions, refused("E106", "Minimum interval is 2 seconds"), later, limit=1)
-    begun = []
+    times = []
     for tenths in range(100):
         at = later + timedelta(seconds=tenths / 10)
         for _ in range(3):  # three senders
-            begun += [at for _ in take(sessions, 10, at, NOTHING).calls]
-    gaps = [(b - a).total_seconds() for a, b in pairwise(begun)]
-    assert len(begun) == 4
+            times += [at for _ in begun(sessions, at)]
+    gaps = [(b - a).total_seconds() for a, b in pairwise(times)]
+    assert len(times) == 4
     assert min(gaps) >= 2
 
 
@@ -212,10 +221,10 @@ def test_the_queue_recovers_by_itself(sessions: Sessions, later: datetime) -> No
     for _ in range(30):
         queued(sessions)
     tried(sessions, refused("E120"), later, limit=1)
-    assert len(take(sessions, 10, later + timedelta(minutes=2), NOTHING).calls) <= 1
+    assert len(begun(sessions, later + timedelta(minutes=2))) <= 1
     much_later = later + timedelta(days=1)
-    take(sessions, 10, much_later, NOTHING)
-    assert len(take(sessions, 10, much_later, NOTHING).calls) == 10
+    begun(sessions, much_later)
+    assert len(begun(sessions, much_later)) == 10
 
 
 def test_the_set_rate_holds_over_all_senders(sessions: Sessions, later: datetime) -> None:
@@ -225,8 +234,8 @@ def test_the_set_rate_holds_over_all_senders(sessions: Sessions, later: datetime
     with ThreadPoolExecutor(4) as pool:
         for tenths in range(30):
             at = later + timedelta(seconds=tenths / 10)
-            for taken in pool.map(lambda _, at=at: take(sessions, 8, at, policy), range(4)):
-                ended(sessions, list(taken.calls), taken_by_gateway, at)
+            for calls in pool.map(lambda _, at=at: begun(sessions, at, policy, 8), range(4)):
+                ended(sessions, calls, taken_by_gateway, at)
     with sessions() as session:
         left = gateway.view(session, 10, later + timedelta(minutes=1)).queue.due
     assert 60 - left == pytest.approx(30, abs=2)
@@ -311,7 +320,7 @@ def test_what_falls_out_of_its_window_is_moved_when_it_is_taken(sessions: Sessio
     """A retry, a message sent again, or one that was queued before there was a window."""
     public_id = queued_at(sessions, NIGHT, None)
     policy = Policy(window=DAY)
-    taken = take(sessions, 10, NIGHT, policy)
-    assert (taken.calls, taken.is_more) == ([], True)
+    taken = take.claim(sessions, 10, NIGHT, policy)
+    assert (taken.claims, taken.is_more) == ([], True)
     assert reloaded(sessions, public_id).due_at == MORNING
     assert tried(sessions, taken_by_gateway(), MORNING, policy) == 1

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from builders import a_postback, a_request
+from builders import a_postback, a_request, begin_call, claim_due
 from sqlalchemy import delete, func, insert, select, text
 
 from tracker import sender
@@ -32,8 +32,8 @@ def queued(sessions: Sessions, now: datetime = START, **changes: object) -> UUID
 
 
 def answered(sessions: Sessions, answer: Answer, now: datetime = START) -> None:
-    (claimed,) = send.claim(sessions, 1, now)
-    assert send.begin(sessions, claimed, now) is not None
+    (claimed,) = claim_due(sessions, 1, now)
+    assert begin_call(sessions, claimed, now) is not None
     send.record(sessions, claimed, answer, zone=DEFAULT_ZONE, now=now)
 
 
@@ -92,7 +92,7 @@ def test_late_truth_about_an_old_hour_is_counted_there(sessions: Sessions) -> No
 
 
 def claimed(sessions: Sessions, _: UUID) -> None:
-    send.claim(sessions, 1, START)
+    claim_due(sessions, 1, START)
 
 
 def refused(sessions: Sessions, _: UUID) -> None:
@@ -116,10 +116,10 @@ def cancelled(sessions: Sessions, public_id: UUID) -> None:
 
 
 def vanished(sessions: Sessions, _: UUID) -> None:
-    (taken,) = send.claim(sessions, 1, START)
+    (taken,) = claim_due(sessions, 1, START)
     rollups.refresh(sessions)
-    send.begin(sessions, taken, START)
-    send.claim(sessions, 1, START + 2 * outbox.LEASE)
+    begin_call(sessions, taken, START)
+    claim_due(sessions, 1, START + 2 * outbox.LEASE)
 
 
 def resent(sessions: Sessions, public_id: UUID) -> None:
@@ -239,8 +239,8 @@ def write(sessions: Sessions, part: int) -> None:
     later = START + 4 * HOUR
     for number in range(12):
         queued(sessions, START + (number % 3) * HOUR, to=f"1202555{part}{number:03d}")
-        for taken in send.claim(sessions, 1, later):
-            send.begin(sessions, taken, later)
+        for taken in claim_due(sessions, 1, later):
+            begin_call(sessions, taken, later)
             answer = Accepted(f"T{part}_{number}", None, "")
             send.record(sessions, taken, answer, zone=DEFAULT_ZONE, now=later)
         told(sessions, a_postback("N102", TO=None, TRACKINGID=f"T{part}_{number}"))

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import chain
 
 import pytest
-from builders import accepted, queued, reloaded
+from builders import accepted, begin_call, claim_due, queued, reloaded
 
 from tracker.config import DEFAULT_ZONE
 from tracker.domain.status import Status
@@ -16,9 +16,9 @@ from tracker.gateway import Accepted, Answer, Gateway, NotSent, Refused, Unknown
 from tracker.protocol.codes import error_class
 from tracker.sandbox.options import SandboxOptions
 from tracker.sandbox.server import running
-from tracker.services import gateway, send
+from tracker.services import gateway, send, take
 from tracker.services.record import Sent
-from tracker.services.take import Policy, take
+from tracker.services.take import Policy
 from tracker.store import alerts, db, messages, outbox
 from tracker.store.db import Sessions
 
@@ -27,8 +27,8 @@ TAKEN = Accepted("TU1TXzEyMzQ2", "60856", "<RESPONSE>...</RESPONSE>")
 
 def sent(sessions: Sessions, answer: Answer, now: datetime) -> Sent:
     """Claim the one queued message, begin its call and record an answer."""
-    (claimed,) = send.claim(sessions, 10, now)
-    assert send.begin(sessions, claimed, now) is not None
+    (claimed,) = claim_due(sessions, 10, now)
+    assert begin_call(sessions, claimed, now) is not None
     return send.record(sessions, claimed, answer, zone=DEFAULT_ZONE, now=now)
 
 
@@ -96,7 +96,7 @@ def test_a_transient_refusal_is_asked_again_later_and_not_for_ever(
     tries = 0
     while reloaded(sessions, public_id).status is Status.QUEUED:
         if tries:
-            assert send.claim(sessions, 10, later) == []
+            assert claim_due(sessions, 10, later) == []
         later = max(later, reloaded(sessions, public_id).due_at or later)
         sent(sessions, refused("E503"), later)
         tries += 1
@@ -109,43 +109,43 @@ def test_an_unknown_outcome_is_never_sent_again_by_itself(
 ) -> None:
     queued(sessions)
     sent(sessions, Unknown("no answer in time"), later)
-    assert send.claim(sessions, 10, later + timedelta(days=30)) == []
+    assert claim_due(sessions, 10, later + timedelta(days=30)) == []
 
 
 def test_a_message_for_later_waits(sessions: Sessions, now: datetime) -> None:
     at = now + timedelta(hours=1)
     queued(sessions, send_at=at.isoformat())
-    assert send.claim(sessions, 10, at - timedelta(seconds=1)) == []
-    assert len(send.claim(sessions, 10, at)) == 1
+    assert claim_due(sessions, 10, at - timedelta(seconds=1)) == []
+    assert len(claim_due(sessions, 10, at)) == 1
 
 
 def test_a_lease_that_ends_before_the_call_queues_again(
     sessions: Sessions, later: datetime
 ) -> None:
     public_id = queued(sessions)
-    (claimed,) = send.claim(sessions, 10, later)
+    (claimed,) = claim_due(sessions, 10, later)
     after = later + outbox.LEASE
-    (again,) = send.claim(sessions, 10, after)
+    (again,) = claim_due(sessions, 10, after)
     assert again.public_id == public_id
-    assert send.begin(sessions, claimed, after) is None  # the first sender has lost it
-    assert send.begin(sessions, again, after) is not None
+    assert begin_call(sessions, claimed, after) is None  # the first sender has lost it
+    assert begin_call(sessions, again, after) is not None
 
 
 def test_a_lease_that_ends_after_the_call_began_is_unknown(
     sessions: Sessions, later: datetime
 ) -> None:
     public_id = queued(sessions)
-    (claimed,) = send.claim(sessions, 10, later)
-    send.begin(sessions, claimed, later)
-    assert send.claim(sessions, 10, later + outbox.LEASE) == []
+    (claimed,) = claim_due(sessions, 10, later)
+    begin_call(sessions, claimed, later)
+    assert claim_due(sessions, 10, later + outbox.LEASE) == []
     assert reloaded(sessions, public_id).status is Status.UNKNOWN
 
 
 def test_an_answer_after_the_lease_is_still_the_truth(sessions: Sessions, later: datetime) -> None:
     public_id = queued(sessions)
-    (claimed,) = send.claim(sessions, 10, later)
-    send.begin(sessions, claimed, later)
-    send.claim(sessions, 10, later + outbox.LEASE)
+    (claimed,) = claim_due(sessions, 10, later)
+    begin_call(sessions, claimed, later)
+    claim_due(sessions, 10, later + outbox.LEASE)
     send.record(sessions, claimed, TAKEN, zone=DEFAULT_ZONE, now=later + 2 * outbox.LEASE)
     assert reloaded(sessions, public_id).status is Status.ACCEPTED
 
@@ -161,7 +161,7 @@ def test_an_answer_is_recorded_through_an_outage_that_ends(sqlite_url: str) -> N
     sessions = db.connect(sqlite_url)
     public_id = queued(sessions)
     now = datetime.now(UTC)
-    (claimed,) = send.claim(sessions, 1, now)
+    (claimed,) = claim_due(sessions, 1, now)
 
     def hold() -> None:
         while reloaded(sessions, public_id).attempts == 0:  # until the call is under way
@@ -176,7 +176,7 @@ def test_an_answer_is_recorded_through_an_outage_that_ends(sqlite_url: str) -> N
         held = pool.submit(hold)
         gateway = Gateway(started.gateway_url, SandboxOptions().api_key, 5)
         clock = partial(datetime.now, UTC)
-        message = send.begin(sessions, claimed, clock())
+        message = begin_call(sessions, claimed, clock())
         assert message is not None
         answer = gateway.send(message)
         done = send.record_patiently(sessions, claimed, answer, zone=DEFAULT_ZONE, clock=clock)
@@ -190,7 +190,7 @@ def test_racing_senders_never_take_the_same_message(sessions: Sessions) -> None:
         queued(sessions)
     later = datetime.now(UTC)  # all of them are due, however long that took
     with ThreadPoolExecutor(8) as pool:
-        taken = pool.map(lambda _: take(sessions, 5, later, Policy()).calls, range(16))
-        claimed = Counter(call.claim.message_id for call in chain.from_iterable(taken))
+        taken = pool.map(lambda _: take.claim(sessions, 5, later, Policy()).claims, range(16))
+        claimed = Counter(claim.message_id for claim in chain.from_iterable(taken))
     assert len(claimed) == 40
     assert set(claimed.values()) == {1}

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from builders import NUMBER, a_postback, accepted, queued, reloaded
+from builders import NUMBER, a_postback, accepted, begin_call, claim_due, queued, reloaded
 from sqlalchemy import event, select, update
 from sqlalchemy.exc import OperationalError
 
@@ -54,8 +54,8 @@ def parked(sessions: Sessions, now: datetime, ago: timedelta, **changes: object)
     """Queue a message whose call, so long ago, had an outcome that nobody knows."""
     public_id = queued(sessions, **changes)
     later = reloaded(sessions, public_id).created_at + timedelta(seconds=1)
-    claimed = next(c for c in send.claim(sessions, 100, later) if c.public_id == public_id)
-    send.begin(sessions, claimed, later)
+    claimed = next(c for c in claim_due(sessions, 100, later) if c.public_id == public_id)
+    begin_call(sessions, claimed, later)
     send.record(sessions, claimed, Unknown("cut off", None), zone=DEFAULT_ZONE, now=later)
     at(sessions, public_id, now - ago)
     return public_id

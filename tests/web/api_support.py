@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 from uuid import UUID
 
-from builders import NUMBER, queued
+from builders import NUMBER, begin_call, claim_due, queued
 from flask import Flask
 
 from tracker.config import DEFAULT_ZONE
@@ -83,8 +83,8 @@ def lost(sessions: Sessions) -> UUID:
     """Return the id of a message whose answer was lost just now."""
     public_id = queued(sessions)
     began = datetime.now(UTC)
-    claimed = next(c for c in send.claim(sessions, 100, began) if c.public_id == public_id)
-    assert send.begin(sessions, claimed, began) is not None
+    claimed = next(c for c in claim_due(sessions, 100, began) if c.public_id == public_id)
+    assert begin_call(sessions, claimed, began) is not None
     answer = Unknown("no answer in time")
     send.record(sessions, claimed, answer, zone=DEFAULT_ZONE, now=began)
     return public_id

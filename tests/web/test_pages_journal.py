@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from builders import NUMBER, a_postback, accepted, queued, reloaded
+from builders import NUMBER, a_postback, accepted, begin_call, claim_due, queued, reloaded
 from flask import Flask
 from flask.testing import FlaskClient
 from pages_support import arrived, page_of, token_of, visitor, words
@@ -43,8 +43,8 @@ def parked(sessions: Sessions) -> UUID:
     """Queue a message whose call had an outcome that nobody knows."""
     public_id = queued(sessions)
     later = reloaded(sessions, public_id).created_at
-    claimed = next(c for c in send.claim(sessions, 100, later) if c.public_id == public_id)
-    send.begin(sessions, claimed, later)
+    claimed = next(c for c in claim_due(sessions, 100, later) if c.public_id == public_id)
+    begin_call(sessions, claimed, later)
     send.record(sessions, claimed, Unknown("cut off", None), zone=DEFAULT_ZONE, now=later)
     return public_id
 

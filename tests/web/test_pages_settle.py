@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
-from builders import a_postback, accepted, queued, reloaded
+from builders import a_postback, accepted, begin_call, claim_due, queued, reloaded
 from flask import Flask
 from pages_support import arrived, page_of, press, visitor, words
 from test_pages_headers import INLINE
@@ -23,8 +23,8 @@ WHY = "seen in the <b>report</b>"
 def lost(session_factory: Sessions) -> UUID:
     public_id = queued(session_factory)
     began = datetime.now(UTC)
-    (claimed,) = send.claim(session_factory, 5, began)
-    send.begin(session_factory, claimed, began)
+    (claimed,) = claim_due(session_factory, 5, began)
+    begin_call(session_factory, claimed, began)
     answer = Unknown("no answer in time")
     send.record(session_factory, claimed, answer, zone=DEFAULT_ZONE, now=began)
     return public_id

@@ -58,6 +58,11 @@ class Ended:
         return self.called is not None and self.called.is_held_by(self.claim)
 
     @property
+    def is_before_its_call(self) -> bool:
+        """Its call never began: there was no connection."""
+        return self.is_ours and self.called is not None and not self.called.has_begun
+
+    @property
     def jitter(self) -> float:
         """A number from 0 to 1 that is another one for every call."""
         return self.claim.claim_id.int % 1000 / 1000
@@ -83,7 +88,8 @@ def record_all(
         if is_final:
             changes = {id_: _final(values, now) for id_, values in changes.items()}
         reports = {call.claim.claim_id: _report(call) for call in calls}
-        outbox.finish(session, reports, changes, now)
+        not_begun = {c.claim.claim_id: c.claim.message_id for c in calls if c.is_before_its_call}
+        outbox.finish(session, reports, not_begun, changes, now)
         _follow(session, calls, keys, zone, now)
     return [
         Sent(

@@ -1,13 +1,15 @@
-"""Taking messages out of the queue: what may be sent now, and whose call begins at once.
+"""Taking messages out of the queue: what may be sent now, and whose call begins.
 
-One transaction looks whether the gateway may be called, locks what is due, leaves out what must not
-be sent or not yet, and writes down that the calls begin. Its messages are loaded in it too, so that
-nothing stands between its commit and the first byte.
+`claim` looks in one transaction whether the gateway may be called, locks what is due, and leaves
+out what must not be sent or not yet. When the connections stand, `begin` writes down that the calls
+are made. Its messages are loaded in the same transaction, so that nothing stands between its commit
+and the first byte.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -20,6 +22,8 @@ from tracker.store.rows import ContentRow, MessageRow
 
 from . import handsets, pace, suppress
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
@@ -31,25 +35,17 @@ class Policy:
     discover_known: bool = False  # ask phones whose handset is known all the same
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call that has begun as far as anybody else knows: it must be made now."""
-
-    claim: Claim
-    message: PassMessage
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
     """What was taken; `next_at` is when it is worth to ask again, if that is known."""
 
-    calls: Sequence[Call] = ()
+    claims: Sequence[Claim] = ()
     next_at: datetime | None = None
     is_more: bool = False  # some of what was due was set aside, and there may be more behind it
 
 
-def take(sessions: Sessions, limit: int, now: datetime, policy: Policy) -> Taken:
-    """Take up to `limit` due messages and commit that their calls begin."""
+def claim(sessions: Sessions, limit: int, now: datetime, policy: Policy) -> Taken:
+    """Commit that up to `limit` due messages are this sender's until the lease ends."""
     with sessions.begin() as session:
         allowed = pace.allowance(session, limit, policy.rate, now)
         if not allowed.count:
@@ -57,36 +53,32 @@ def take(sessions: Sessions, limit: int, now: datetime, policy: Policy) -> Taken
         due = outbox.due(session, allowed.count, now)
         ready = _ready(session, due, policy.window, now)
         allowed.take(session, len(ready), now)
-        calls = _begun(session, ready, now, policy, is_probe=allowed.is_probe) if ready else []
+        claims = outbox.claim_these(session, ready, now, is_probe=allowed.is_probe)
     # Where nothing more is due, no slot is worth waiting for.
     next_at = allowed.next_at if len(due) == allowed.count else None
-    return Taken(calls=calls, next_at=next_at, is_more=len(ready) < len(due))
+    return Taken(claims=claims, next_at=next_at, is_more=len(ready) < len(due))
 
 
-def _begun(
-    session: Session, ready: Sequence[Due], now: datetime, policy: Policy, *, is_probe: bool
-) -> list[Call]:
-    """Write down that these calls begin, and return them with what they send."""
-    claims = outbox.begin_these(session, ready, now, is_probe=is_probe)
-    contents = messages.contents(session, [message.id for message in ready])
-    begun = {
-        claim.claim_id: pass_message(message, contents[message.id])
-        for claim, message in zip(claims, ready, strict=True)
-    }
-    sent = handsets.without_needless_discovery(
-        session, begun, now, discover_known=policy.discover_known
-    )
-    return [Call(claim, sent[claim.claim_id]) for claim in claims]
+def begin(
+    sessions: Sessions,
+    claims: Sequence[Claim],
+    now: datetime,
+    policy: Policy,
+    request_of: Callable[[PassMessage], T],
+) -> dict[Claim, T]:
+    """Commit that the calls of these claims begin, and return their requests.
 
-
-def claim(session: Session, limit: int, now: datetime, policy: Policy) -> list[Claim]:
-    """Take up to `limit` due messages in the caller's transaction; their calls begin later."""
-    allowed = pace.allowance(session, limit, policy.rate, now)
-    if not allowed.count:
-        return []
-    ready = _ready(session, outbox.due(session, allowed.count, now), policy.window, now)
-    allowed.take(session, len(ready), now)
-    return outbox.claim_these(session, ready, now)
+    A claim that was lost meanwhile is left out. All others are unknown if their call is not made,
+    so the requests are ready before the commit.
+    """
+    with sessions.begin() as session:
+        held = outbox.begin_these(session, claims, now)
+        contents = messages.contents(session, [message.id for _, message in held])
+        begun = {c.claim_id: pass_message(m, contents[m.id]) for c, m in held}
+        sent = handsets.without_needless_discovery(
+            session, begun, now, discover_known=policy.discover_known
+        )
+        return {claim: request_of(sent[claim.claim_id]) for claim, _ in held}
 
 
 def _ready(

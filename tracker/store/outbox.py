@@ -3,14 +3,13 @@
     queued --claim--> sending --begin--> (the call) --finish--> accepted, refused, unknown, queued
 
 A claim takes the message for one sender until the lease ends; to begin writes down that a call is
-about to be made. A lease that ends without that line goes back to queued; with it, the call may
-have gone through, and the message is `unknown`. `begin_these` does both steps at once, for calls
-that start when it is committed.
+about to be made, over a connection that stands. A lease that ends without that line goes back to
+queued; with it, the call may have gone through, and the message is `unknown`.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Final
@@ -39,6 +38,11 @@ class Claim:
     claim_id: UUID
     begun_at: datetime | None = None
     is_probe: bool = False  # it tries whether a paused gateway works again
+
+    @property
+    def as_claimed(self) -> "Claim":
+        """The claim as it was before its call began."""
+        return replace(self, begun_at=None)
 
 
 def add(
@@ -106,9 +110,11 @@ def due(session: Session, limit: int, now: datetime) -> list[Due]:
     return [Due(**row) for row in session.execute(found).mappings()]
 
 
-def claim_these(session: Session, taken: Sequence[Due], now: datetime) -> list[Claim]:
+def claim_these(
+    session: Session, taken: Sequence[Due], now: datetime, *, is_probe: bool = False
+) -> list[Claim]:
     """Take messages that `due` gave in this transaction; their calls have yet to begin."""
-    claims = [Claim(message.id, message.public_id, uuid4()) for message in taken]
+    claims = [Claim(m.id, m.public_id, uuid4(), is_probe=is_probe) for m in taken]
     rows = [
         {"id": c.message_id, "status": Status.SENDING, "claim_id": c.claim_id,
          "lease_until": now + LEASE, "updated_at": now}
@@ -120,25 +126,42 @@ def claim_these(session: Session, taken: Sequence[Due], now: datetime) -> list[C
 
 
 def begin_these(
-    session: Session, taken: Sequence[Due], now: datetime, *, is_probe: bool = False
-) -> list[Claim]:
-    """Take messages that `due` gave in this transaction, and write down that their calls begin.
+    session: Session, claims: Iterable[Claim], now: datetime
+) -> list[tuple[Claim, Due]]:
+    """Write down that the calls of these claims begin; those that are lost are left out.
 
     Whoever commits it must make the calls at once: a call that was written down and not made is
     `unknown` all the same.
     """
-    claims = [Claim(m.id, m.public_id, uuid4(), now, is_probe) for m in taken]
+    held = _held(session, claims, now)
     begun = [
-        {"id": m.id, "status": Status.SENDING, "claim_id": c.claim_id, "lease_until": now + LEASE,
-         "updated_at": now, "attempts": m.attempts + 1}
-        for m, c in zip(taken, claims, strict=True)
-    ]  # fmt: skip
-    attempts = [
-        {"message_id": c.message_id, "claim_id": c.claim_id, "started_at": now} for c in claims
+        {"id": m.id, "attempts": 1, "lease_until": now + LEASE, "updated_at": now} for _, m in held
     ]
-    bulk.write(session, bulk.change(Message, begun), bulk.add(SendAttempt, attempts))
-    ingest.mark_hours(session, {message.created_at for message in taken})
-    return claims
+    attempts = [
+        {"message_id": c.message_id, "claim_id": c.claim_id, "started_at": now} for c, _ in held
+    ]
+    bulk.write(
+        session, bulk.change(Message, begun, plus="attempts"), bulk.add(SendAttempt, attempts)
+    )
+    return [(replace(claim, begun_at=now), message) for claim, message in held]
+
+
+def _held(session: Session, claims: Iterable[Claim], now: datetime) -> list[tuple[Claim, Due]]:
+    """Lock the messages of claims, and return them with those that still hold them."""
+    by_id = {claim.message_id: claim for claim in claims}
+    found = (
+        select(Message.claim_id, *(getattr(Message, name) for name in Due.__dataclass_fields__))
+        .where(
+            bulk.among(session, Message.id, sorted(by_id)),
+            Message.status == Status.SENDING,
+            Message.lease_until > now,
+        )
+        .order_by(Message.id)
+        .with_for_update()
+    )
+    rows = map(dict, session.execute(found).mappings())
+    held = [(row.pop("claim_id"), Due(**row)) for row in rows]
+    return [(by_id[m.id], m) for claim_id, m in held if by_id[m.id].claim_id == claim_id]
 
 
 def refuse(session: Session, message: Due, code: str, info: str, now: datetime) -> None:
@@ -153,25 +176,6 @@ def postpone(session: Session, due_at: Mapping[int, datetime], now: datetime) ->
     """Have messages that `due` gave in this transaction wait for another time, by id."""
     rows = [{"id": id_, "due_at": at, "updated_at": now} for id_, at in due_at.items()]
     bulk.write(session, bulk.change(Message, rows))
-
-
-def begin_call(session: Session, claim: Claim, now: datetime) -> bool:
-    """Write down that the call is about to be made; False when the lease is lost."""
-    held = (
-        update(Message)
-        .where(
-            Message.id == claim.message_id,
-            Message.claim_id == claim.claim_id,
-            Message.status == Status.SENDING,
-            Message.lease_until > now,
-        )
-        .values(attempts=Message.attempts + 1, lease_until=now + LEASE, updated_at=now)
-        .returning(Message.id)
-    )
-    if session.scalar(held) is None:
-        return False
-    session.add(SendAttempt(message_id=claim.message_id, claim_id=claim.claim_id, started_at=now))
-    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +198,7 @@ class Called:
     sender: str
     campaign_ref: str | None
     created_at: datetime
+    has_begun: bool  # the call of its last claim
 
     def is_held_by(self, claim: Claim) -> bool:
         """Say whether the message is still that claim's; if not, somebody else has settled it.
@@ -207,11 +212,13 @@ class Called:
 
 def called(session: Session, claims: Iterable[Claim]) -> dict[int, Called]:
     """Lock and return the messages of claims, by id."""
+    names = [name for name in Called.__dataclass_fields__ if name != "has_begun"]
+    has_begun = exists().where(SendAttempt.claim_id == Message.claim_id).label("has_begun")
     found = (
-        select(*(getattr(Message, name) for name in Called.__dataclass_fields__))
+        select(*(getattr(Message, name) for name in names), has_begun)
         .where(bulk.among(session, Message.id, sorted(claim.message_id for claim in claims)))
         .order_by(Message.id)
-        .with_for_update()
+        .with_for_update(of=Message)
     )
     return {row["id"]: Called(**row) for row in session.execute(found).mappings()}
 
@@ -232,27 +239,38 @@ def tries(session: Session, message_ids: Iterable[int]) -> Counter[tuple[int, st
 def finish(
     session: Session,
     reports: Mapping[UUID, CallReport],
+    not_begun: Mapping[UUID, int],
     changes: Mapping[int, Mapping[str, Any]],
     now: datetime,
 ) -> None:
     """Record how calls ended, by claim id, and move their messages, by id.
 
-    The caller has locked the messages. They leave the queue unless it is said when they are due.
+    `not_begun` are those that ended before they began, with the ids of their messages. The caller
+    has locked the messages. They leave the queue unless it is said when they are due.
     """
     attempts = [
-        {"claim_id": claim_id, "finished_at": now, "outcome": report.outcome,
-         "detail": report.detail, "answer": report.answer}
+        {"claim_id": claim_id, "finished_at": now, **asdict(report)}
         for claim_id, report in reports.items()
-    ]  # fmt: skip
-    rows = [
-        {"id": id_, "updated_at": now, "due_at": None, **changes[id_]} for id_ in sorted(changes)
     ]
+    begun = [row for row in attempts if row["claim_id"] not in not_begun]
+    others = [
+        {**row, "message_id": not_begun[row["claim_id"]], "started_at": now}
+        for row in attempts
+        if row["claim_id"] in not_begun
+    ]
+    tried = set(not_begun.values())
+    rows: list[dict[str, Any]] = [
+        {"id": id_, "updated_at": now, "due_at": None, **changes[id_],
+         **({"attempts": 1} if id_ in tried else {})}
+        for id_ in sorted(changes)
+    ]  # fmt: skip
     rows.sort(key=tuple)  # rows of one step have the same names
     alike = [list(some) for _, some in groupby(rows, key=tuple)]
     bulk.write(
         session,
-        bulk.change(SendAttempt, attempts, key="claim_id"),
-        *(bulk.change(Message, some) for some in alike),
+        bulk.change(SendAttempt, begun, key="claim_id"),
+        bulk.add(SendAttempt, others),
+        *(bulk.change(Message, some, plus="attempts") for some in alike),
     )
     batches.keep_held(session, [row["id"] for row in rows if row["due_at"]])
 

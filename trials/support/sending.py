@@ -227,7 +227,17 @@ def kill(trial: SendStage) -> None:
     finally:
         for sender in senders:
             sender.end(signal.SIGTERM)
+    # What a victim had claimed and not begun is in the queue again.
     trial.settle()
+    last = trial.sender(3)
+    last.start()
+    try:
+        while trial.count(Status.QUEUED, Status.SENDING):
+            if time.monotonic() > deadline:
+                raise SystemExit("what was left behind was not sent in time")
+            time.sleep(0.05)
+    finally:
+        last.end(signal.SIGTERM)
 
 
 def _wait_for_some(trial: SendStage, before: int, deadline: float) -> None:
