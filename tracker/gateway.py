@@ -138,23 +138,23 @@ class Gateway:
 
     def send(self, message: PassMessage) -> Answer:
         """Ask for one pass to be sent, once: nothing is retried here."""
-        return self._ask(self.request_of(message))
+        return self.post(to_xml(to_request(message, self._api_key)))
 
     def pass_on(self, request: PassRequest, original: str | None) -> Answer:
         """Ask for what another client asks for, under our key; see `passed_on`."""
-        document = passed_on(replace(request, api_key=self._api_key), original)
-        return self._ask(self._posted(document))
+        return self.post(passed_on(replace(request, api_key=self._api_key), original))
 
-    def _posted(self, document: bytes) -> bytes:
-        """Return the request that posts one document in the form field `xml`."""
-        return self._address.request(urlencode({"xml": document}).encode("ascii"))
-
-    def _ask(self, request: bytes) -> Answer:
+    def post(self, document: bytes) -> Answer:
+        """Post one document and read the answer."""
         opened = self.connect()
         if isinstance(opened, NotSent):
             return opened
-        opened.start(request)
+        opened.start(self._posted(document))
         return opened.finish()
+
+    def _posted(self, document: bytes) -> bytes:
+        """Return the request that posts a document in the form field `xml`."""
+        return self._address.request(urlencode({"xml": document}).encode("ascii"))
 
     def probe(self) -> str | None:
         """Say why no connection can be made, or None when one can; nothing is asked."""
