@@ -166,6 +166,29 @@ def test_a_pause_by_hand_has_no_probe_and_its_resume_is_audited(
     assert audited(sessions) == [("user:olga", "gateway.pause"), ("user:olga", "gateway.resume")]
 
 
+def test_who_pauses_again_adds_a_reason_and_takes_nobodys_name(
+    sessions: Sessions, later: datetime
+) -> None:
+    gateway.pause(sessions, "user:olga", "The campaign is wrong.", later)
+    gateway.pause(sessions, "user:petr", "The texts too.", later + TEN_MINUTES)
+    state = gateway.paused(sessions)
+    assert state is not None
+    assert (state.paused_at, state.paused_by) == (later, "user:olga")
+    assert state.paused_why == "The campaign is wrong. Also user:petr: The texts too."
+    assert audited(sessions) == [("user:olga", "gateway.pause"), ("user:petr", "gateway.pause")]
+
+
+def test_a_person_may_take_over_the_pause_of_the_gateway(
+    sessions: Sessions, later: datetime
+) -> None:
+    queued(sessions)
+    tried(sessions, refused("E713"), later)
+    gateway.pause(sessions, "user:olga", "No probes, please.", later + TEN_MINUTES)
+    state = gateway.paused(sessions)
+    assert state is not None
+    assert (state.paused_by, state.paused_code, state.probe_at) == ("user:olga", None, None)
+
+
 def test_a_refusal_from_before_the_resume_does_not_pause_again(
     sessions: Sessions, later: datetime
 ) -> None:

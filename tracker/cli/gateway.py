@@ -34,7 +34,7 @@ def pause(reason: str, *, as_json: bool) -> None:
     try:
         service.pause(sessions, actor(), reason, now())
     except NoReasonError as error:
-        raise RefusedError(f"REASON: {error}") from error
+        raise RefusedError(f"REASON {error}") from error
     talk("Paused. Calls that are under way end as usual; nothing else is sent.")
     _report(sessions, settings, as_json=as_json)
 
@@ -49,7 +49,7 @@ def resume(reason: str, *, as_json: bool) -> None:
     try:
         service.resume(sessions, actor(), reason, now())
     except NoReasonError as error:
-        raise RefusedError(f"REASON: {error}") from error
+        raise RefusedError(f"REASON {error}") from error
     except NotPausedError as error:
         raise RefusedError(str(error)) from error
     talk("Resumed.")

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from tracker.domain import pace
 from tracker.domain.pace import Pace
+from tracker.domain.remark import fault_of
 from tracker.store import accounts, gateway_state, outbox
 from tracker.store.db import Sessions
 from tracker.store.gateway_state import StateRow
@@ -53,13 +54,18 @@ def paused(sessions: Sessions) -> StateRow | None:
 def pause(sessions: Sessions, actor: str, reason: str, now: datetime) -> None:
     """Let nobody send anything until somebody resumes; no probe is made.
 
+    Who pauses what a person has paused already adds a reason to the first one's.
+
     Raises:
         NoReasonError: no reason, or one that is too long.
     """
     reason = checked_reason(reason)
     with sessions.begin() as session:
-        gateway_state.locked(session)
-        gateway_state.pause(session, by=actor, why=reason, code=None, probe_at=None, now=now)
+        state = gateway_state.locked(session)
+        if state.is_paused and state.paused_by != GATEWAY:
+            gateway_state.add_reason(session, f"{state.paused_why} Also {actor}: {reason}")
+        else:
+            gateway_state.pause(session, by=actor, why=reason, code=None, probe_at=None, now=now)
         accounts.audit(session, actor, "gateway.pause", detail=reason, now=now)
 
 
@@ -85,8 +91,8 @@ def checked_reason(reason: object) -> str:
         NoReasonError: it is none.
     """
     text = " ".join(reason.split()) if isinstance(reason, str) else ""
-    if not text or len(text) > MOST_REASON or not text.isprintable():
-        raise NoReasonError(f"say why, in 1 to {MOST_REASON} printable characters")
+    if fault := fault_of(text, MOST_REASON):
+        raise NoReasonError(fault)
     return text
 
 

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 
 from tracker.domain import numbers
 from tracker.domain.message import InvalidMessageError, Problem
+from tracker.domain.remark import fault_of
 from tracker.domain.settling import Settled
 from tracker.domain.status import Status
 from tracker.protocol.tracking import MAX_KEY, tracking_key
@@ -133,9 +134,8 @@ def _checked(decision: Decision) -> Decision:
     reason = " ".join(decision.reason.split())
     tracking_id = (decision.tracking_id or "").strip()
     wrong = []
-    if not (0 < len(reason) <= MAX_REASON and reason.isprintable()):
-        expected = f"must say why, in 1 to {MAX_REASON} characters"
-        wrong.append(Problem("reason", reason[:60] or None, expected))
+    if fault := fault_of(reason, MAX_REASON):
+        wrong.append(Problem("reason", reason[:60] or None, fault))
     if tracking_id and not _is_usable(tracking_id):
         expected = f"must be a tracking id: 1 to {MAX_KEY} characters, as the gateway writes it"
         wrong.append(Problem("tracking_id", tracking_id[:60], expected))

@@ -78,6 +78,11 @@ def pause(
     )  # fmt: skip
 
 
+def add_reason(session: Session, why: str) -> None:
+    """Have a pause say more about why; the caller has locked the state."""
+    _change(session, paused_why=why[:1000])
+
+
 def resume(session: Session, now: datetime) -> None:
     """Let messages be claimed again."""
     _change(

@@ -44,7 +44,7 @@ def pause() -> ResponseReturnValue:
     try:
         gateway.pause(sessions(), actor(), request.form.get("reason", ""), now())
     except NoReasonError as error:
-        flash(f"Nothing was changed: {error}.", "bad")
+        flash(f"Nothing was changed: the reason {error}.", "bad")
     else:
         flash("Paused. Calls that are under way end as usual; nothing else is sent.", "good")
     return redirect(url_for("gateway_page.show"), HTTPStatus.SEE_OTHER)
@@ -57,7 +57,7 @@ def resume() -> ResponseReturnValue:
     try:
         gateway.resume(sessions(), actor(), request.form.get("reason", ""), now())
     except NoReasonError as error:
-        flash(f"Nothing was changed: {error}.", "bad")
+        flash(f"Nothing was changed: the reason {error}.", "bad")
     except NotPausedError:
         flash("It was not paused any more.", "odd")
     else:
