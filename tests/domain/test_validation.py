@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracker.domain.message import Checked, Discovery, InvalidMessageError, SlideText
-from tracker.domain.validation import check
+from tracker.domain.validation import MAX_DATA_FIELDS, check
 from tracker.gateway import to_request
 from tracker.protocol.request import from_xml, to_xml
 
@@ -195,3 +195,18 @@ def test_what_was_checked_survives_the_document(
     assert document.custom_text[0].value == value
     assert document.data["FIRST_NAME"] == name
     assert document.pass_data["BARCODEVALUE"] == barcode
+
+
+def test_a_pass_field_in_two_cases_is_named_with_its_value() -> None:
+    fields = {"BARCODEVALUE": "1", "barcodevalue": "2"}
+    with pytest.raises(InvalidMessageError) as found:
+        check(a_request(pass_data=fields))
+    (problem,) = found.value.problems
+    assert (problem.field, problem.value) == ("pass_data.barcodevalue", "2")
+
+
+def test_too_many_data_fields_are_a_fault_of_the_whole() -> None:
+    with pytest.raises(InvalidMessageError) as found:
+        check(a_request(data={f"N{number}": "x" for number in range(MAX_DATA_FIELDS + 1)}))
+    (problem,) = found.value.problems
+    assert (problem.field, problem.value) == ("data", MAX_DATA_FIELDS + 1)

@@ -85,7 +85,8 @@ class _Reader:
         self.warnings: list[Problem] = parent.warnings if parent else []
 
     def problem(self, name: str, value: object, detail: str) -> None:
-        self.problems.append(Problem(self.path + name, value, detail))
+        field = self.path + name if name else self.path.removesuffix(".")
+        self.problems.append(Problem(field, value, detail))
 
     def warning(self, name: str, value: object, detail: str) -> None:
         self.warnings.append(Problem(self.path + name, value, detail))
@@ -256,9 +257,11 @@ def _pass_data(reader: _Reader) -> dict[str, str]:
     given = reader.child("pass_data")
     if given is None:
         return {}
-    upper = {str(name).upper(): value for name, value in given.source.items()}
-    if len(upper) < len(given.source):
-        given.problem("", None, "names a field twice in different case")
+    upper: dict[str, object] = {}
+    for name, value in given.source.items():
+        if name.upper() in upper:
+            given.problem(name[:64], value, "is there in another case too; name each field once")
+        upper.setdefault(name.upper(), value)
     upper |= {name: _degrees(upper[name]) for name in _COORDINATES if name in upper}
     fields = _Reader(upper, given.path, reader)
     fields.no_others(PASS_FIELDS)
