@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tracker.domain.batch_columns import ColumnsError, Rows, field_of, read
 from tracker.services import batch_file
 from tracker.services.batch_file import FileError, detect
-from tracker.services.batch_results import safe
+from tracker.services.csv_files import safe
 
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "windows-1252"]
 CELL = st.text(

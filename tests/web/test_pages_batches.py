@@ -86,7 +86,7 @@ def test_an_unreadable_file_is_explained_on_the_form(app: Flask, content: bytes)
 
 def test_wrong_rows_are_shown_and_downloaded(app: Flask, session_factory: Sessions) -> None:
     batch = done(session_factory, a_file([a_row(1), a_row(2, to="<b>12</b>")]))
-    client = visitor(app, Role.VIEWER)
+    client = visitor(app)
     page = client.get(f"/batches/{batch.public_id}")
     assert "1 of 2 rows are wrong" in words(page)
     assert "<b>12</b>" not in page.text

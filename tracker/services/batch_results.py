@@ -1,7 +1,5 @@
 """What came of batches: as JSON, and as CSV files that spreadsheets open safely."""
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from heapq import merge
 from operator import itemgetter
@@ -16,6 +14,7 @@ from tracker.store.batches import BatchRow, Hold, Stage
 from tracker.store.db import Sessions
 from tracker.store.rows import MessageRow
 
+from .csv_files import csv_lines
 from .describe import iso
 
 PAGE: Final = 1000  # rows a query
@@ -54,7 +53,6 @@ _HOLD_REASONS: Final = {
     Hold.RESUMING: "What was held back is being put into the queue again.",
 }
 _SEPARATORS: Final = {",": "comma", ";": "semicolon", "\t": "tab"}
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 RESULT_COLUMNS: Final = (
     "row", "id", "to", "reference", "status", "status_label", "status_reason", "tracking_id",
@@ -138,21 +136,21 @@ def separator_name(batch: BatchRow) -> str | None:
 
 def errors_csv(sessions: Sessions, batch: BatchRow, *, are_warnings: bool) -> Iterator[str]:
     """Yield the lines of the file of what is wrong, or worth a warning."""
-    yield _lines([ERROR_COLUMNS])
+    yield csv_lines([ERROR_COLUMNS])
     for page in _problem_pages(sessions, batch, are_warnings=are_warnings):
-        yield _lines([(p.row, p.column, p.value, p.reason) for _, p in page])
+        yield csv_lines([(p.row, p.column, p.value, p.reason) for _, p in page])
 
 
 def result_csv(sessions: Sessions, batch: BatchRow) -> Iterator[str]:
     """Yield the lines of the file with what became of every row, in the file's order."""
-    yield _lines([RESULT_COLUMNS])
+    yield csv_lines([RESULT_COLUMNS])
     some: list[Sequence[object]] = []
     for _, line in merge(_sent(sessions, batch), _wrong(sessions, batch), key=itemgetter(0)):
         some.append(line)
         if len(some) == PAGE:
-            yield _lines(some)
+            yield csv_lines(some)
             some = []
-    yield _lines(some)
+    yield csv_lines(some)
 
 
 def _sent(sessions: Sessions, batch: BatchRow) -> Iterator[tuple[int, Sequence[object]]]:
@@ -220,18 +218,3 @@ def _result(row: int, message: MessageRow) -> Sequence[object]:
 def _not_queued(row: int, said: str) -> Sequence[object]:
     rest = len(RESULT_COLUMNS) - 7
     return (row, None, None, None, NOT_QUEUED, "Not queued", said, *([None] * rest))
-
-
-def _lines(rows: Sequence[Sequence[object]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerows([[safe(cell) for cell in row] for row in rows])
-    return text.getvalue()
-
-
-def safe(cell: object) -> object:
-    """Return a cell that no spreadsheet takes for a formula."""
-    if cell is None:
-        return ""
-    text = str(cell)
-    return f"'{text}" if text.startswith(_FORMULA) else text

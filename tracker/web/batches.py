@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any, Final
 from uuid import UUID
 
-from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -27,8 +27,9 @@ from tracker.store.batches import BatchRow
 from tracker.store.models import Role
 
 from . import auth
-from .api.batches import csv_answer, pieces_of
+from .api.batches import pieces_of
 from .context import now, sessions, settings
+from .downloads import csv_answer
 from .pages import actor
 from .presenting import texts
 from .presenting.batch import BatchView, batch_line, batch_view, column_fields
@@ -178,7 +179,8 @@ def act(public_id: UUID, action: str) -> ResponseReturnValue:
 
 
 @bp.get("/<uuid:public_id>/<any(errors, warnings, result):what>.csv")
-def download(public_id: UUID, what: str) -> Response:
+@auth.requires_role(Role.OPERATOR)
+def download(public_id: UUID, what: str) -> ResponseReturnValue:
     """Give what is wrong, what is worth a warning, or what became of every row, as a file."""
     batch = _batch(public_id)
     if what == "result":

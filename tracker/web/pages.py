@@ -24,13 +24,14 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
 from tracker.domain.message import InvalidMessageError
-from tracker.services import answers, manage, timeline, watch
-from tracker.store import batches, handsets, messages, postbacks
+from tracker.services import answers, csv_files, manage, timeline, watch
+from tracker.store import accounts, batches, handsets, messages, postbacks
 from tracker.store.models import Role
 from tracker.store.rows import BodyRow, MessageRow, PostbackRow
 
 from . import auth, security
 from .context import now, sessions
+from .downloads import csv_answer
 from .presenting import texts
 from .presenting.content import content_view
 from .presenting.listing import Line, lines
@@ -116,6 +117,19 @@ def refresh_list() -> ResponseReturnValue:
     if page["digest"] == request.args.get("seen"):
         return "", HTTPStatus.NO_CONTENT
     return render_template("_message_list.html", **page)
+
+
+@bp.get("/messages.csv")
+@auth.requires_role(Role.OPERATOR)
+def download_messages() -> ResponseReturnValue:
+    """Give all that the list's question finds as a file; one that breaks off was not all of it."""
+    question = Question.from_args(request.args)
+    at = now()
+    said = "; ".join(f"{chip.name}: {chip.text}" for chip in question.chips()) or "all messages"
+    with sessions().begin() as session:
+        accounts.audit(session, actor(), "messages.export", detail=said[:1000], now=at)
+    lines = csv_files.messages_csv(sessions(), question.filter(), at)
+    return csv_answer(lines, f"messages-{at:%Y-%m-%d-%H%M}.csv")
 
 
 @bp.get("/messages/search")
@@ -252,6 +266,7 @@ def _list_page() -> dict[str, object]:
         "digest": digest,
         "older_url": question.url(cursor=page.next_cursor) if page.next_cursor else None,
         "newest_url": question.url() if cursor else None,
+        "csv_url": question.url("pages.download_messages"),
         "live_url": None if cursor else question.url("pages.refresh_list", seen=digest),
         "refresh_seconds": LIST_REFRESH_SECONDS,
     }

@@ -30,6 +30,7 @@ from tracker.store.db import Sessions
 from tracker.store.models import Scope
 
 from .. import context
+from ..downloads import csv_answer
 from ..problems import ApiError, bad_request
 from . import bp, reading
 from .batch_schemas import (
@@ -205,14 +206,6 @@ def start_batch(batch_id: str) -> dict[str, Any]:
         batches.start(sessions, public_id, skips_wrong_rows=skips, actor=actor, now=now)
 
     return _manage(start, batch_id)
-
-
-def csv_answer(lines: Iterator[str], name: str) -> Response:
-    """Return a file that is written while it is sent."""
-    answer = Response((line.encode() for line in lines), content_type="text/csv; charset=utf-8")
-    answer.headers.set("Content-Disposition", "attachment", filename=name)
-    answer.headers["X-Content-Type-Options"] = "nosniff"
-    return answer
 
 
 def pieces_of(file: FileStorage) -> Iterator[bytes]:
