@@ -13,11 +13,11 @@ from threading import Event, Thread
 
 import pytest
 from builders import queued, reloaded
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from tracker.config import DEFAULT_ZONE
 from tracker.domain.status import Status
-from tracker.gateway import Gateway
+from tracker.gateway import Connection, Gateway, NotSent
 from tracker.sandbox.options import SandboxOptions
 from tracker.sandbox.server import RunningSandbox, running
 from tracker.sender import IDLE_SECONDS, Sender
@@ -25,7 +25,7 @@ from tracker.services import send
 from tracker.store import db, messages
 from tracker.store.db import Sessions
 from tracker.store.messages import MessageFilter
-from tracker.store.models import SendAttempt
+from tracker.store.models import Message, SendAttempt
 from tracker.store.outbox import LEASE
 from tracker.store.rows import MessageRow
 
@@ -140,6 +140,71 @@ def test_a_claim_without_a_call_is_queued_again_after_its_sender_died(
     with running(SandboxOptions()) as gateway:
         assert a_sender(sessions, gateway.gateway_url).drain() == 1
         assert len(gateway.calls) == 1
+
+
+class Hesitant(Gateway):
+    """A gateway that is far away."""
+
+    def connect(self) -> Connection | NotSent:
+        """Open a connection, slowly."""
+        time.sleep(0.3)
+        return super().connect()
+
+
+def test_a_stop_while_a_connection_is_opened_is_a_stop(
+    sessions: Sessions, sandbox: RunningSandbox
+) -> None:
+    public_id = queued(sessions)
+    gateway = Hesitant(sandbox.gateway_url, KEY, 5.0)
+    sender = Sender(sessions, gateway, zone=DEFAULT_ZONE, clock=lambda: datetime.now(UTC))
+    stop = Event()
+    thread = Thread(target=sender.run, args=[stop])
+    thread.start()
+    until(lambda: reloaded(sessions, public_id).status is Status.SENDING)
+    stop.set()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert reloaded(sessions, public_id).status is Status.ACCEPTED
+
+
+def test_a_database_that_is_busy_when_a_call_begins_is_waited_for(
+    sessions: Sessions, sandbox: RunningSandbox
+) -> None:
+    public_id = queued(sessions)
+    gateway = Hesitant(sandbox.gateway_url, KEY, 5.0)
+    sender = Sender(sessions, gateway, zone=DEFAULT_ZONE, clock=lambda: datetime.now(UTC))
+    stop = Event()
+    thread = Thread(target=sender.run, args=[stop])
+    thread.start()
+    until(lambda: reloaded(sessions, public_id).status is Status.SENDING)
+    with sessions.begin() as session:  # SQLite waits for 3 s
+        session.execute(update(Message).values(attempts=0))
+        time.sleep(4)
+    until(lambda: reloaded(sessions, public_id).status is Status.ACCEPTED, 15)
+    stop.set()
+    thread.join(20)
+    assert len(sandbox.calls) == 1
+
+
+def test_a_gateway_that_hangs_up_before_the_call_costs_nothing(sessions: Sessions) -> None:
+    public_id = queued(sessions)
+    with socket.create_server(("127.0.0.1", 0)) as tired:
+
+        def hang_up() -> None:
+            client, _ = tired.accept()
+            client.close()
+
+        class Late(Gateway):
+            def connect(self) -> Connection | NotSent:
+                opened = super().connect()
+                time.sleep(0.5)
+                return opened
+
+        Thread(target=hang_up, daemon=True).start()
+        gateway = Late(f"http://127.0.0.1:{tired.getsockname()[1]}/", KEY, 5.0)
+        Sender(sessions, gateway, zone=DEFAULT_ZONE, clock=lambda: datetime.now(UTC)).drain()
+    assert reloaded(sessions, public_id).status is Status.QUEUED
+    assert attempts(sessions) == ["not_sent"]
 
 
 def environ(database_url: str, gateway_url: str) -> dict[str, str]:

@@ -84,6 +84,17 @@ class Connection:
         self._rest: bytes = b""
         self._is_broken = False
 
+    def is_open(self) -> bool:
+        """Say whether the gateway still listens: it may tire of a client that says nothing."""
+        try:
+            self._line.settimeout(0)
+            self._line.recv(1)  # an end, or words before any question
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return True
+        except OSError:
+            return False
+        return False
+
     def start(self, request: bytes) -> None:
         """Write what the system takes of a request at once: mostly all of it. Never waits.
 
@@ -91,8 +102,8 @@ class Connection:
         """
         self._deadline = time.monotonic() + self._timeout_seconds
         self._rest = request
-        self._line.settimeout(0)
         try:
+            self._line.settimeout(0)
             self._rest = request[self._line.send(request) :]
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             pass  # it takes nothing now

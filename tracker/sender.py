@@ -12,18 +12,18 @@ of hosts: the database gives each message to one of them.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from queue import Empty, SimpleQueue
 from threading import Event
-from typing import Final
+from typing import Final, TypeGuard
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from tracker.gateway import Answer, Connection, Gateway
+from tracker.gateway import Answer, Connection, Gateway, NotSent
 from tracker.services import record, rollups, send, take
 from tracker.services.batch_work import BatchWorker
 from tracker.services.record import Sent
@@ -133,34 +133,53 @@ class Sender:
             self._done.put((claim, opened))
 
     def _begin(self, pool: ThreadPoolExecutor) -> None:
-        """Write down that the calls begin whose connection stands, and make them."""
-        connected, self._connected = self._connected, {}
-        if not connected:
+        """Write down that the calls begin whose connection stands, and make them.
+
+        While the database is away they wait, as long as their lease and the gateway let them.
+        """
+        self._drop_closed()
+        begun = self._begun(list(self._connected)) if self._connected else {}
+        if begun is None:
             return
-        begun = self._begun(list(connected))
+        connected, self._connected = self._connected, {}
         calls = [(claim, connected.pop(claim.as_claimed)) for claim in begun]
         # Here and not in the threads: what is begun and not yet on its way dies with this process.
         for claim, connection in calls:
             connection.start(begun[claim])
         for call in calls:
             pool.submit(self._call, *call)
-        for connection in connected.values():  # their claims are lost
-            connection.close()
-            self._under_way -= 1
+        self._let_go(connected)  # their claims are lost
 
-    def _begun(self, claims: Sequence[Claim]) -> dict[Claim, bytes]:
-        """Write down that calls begin, and return their requests; the lease settles the others."""
+    def _drop_closed(self) -> None:
+        for claim in [c for c, connection in self._connected.items() if not connection.is_open()]:
+            self._connected.pop(claim).close()
+            self._keep((claim, NotSent("the gateway closed the connection before the call")))
+
+    def _begun(self, claims: Sequence[Claim]) -> dict[Claim, bytes] | None:
+        """Write down that calls begin, and return their requests; None: the database is away."""
         try:
             return take.begin(
                 self._sessions, claims, self._clock(), self._policy, self._gateway.request_of
             )
-        except SQLAlchemyError as error:
-            self._note_cut_off(error)
-        except Exception:
+        except Exception as error:
+            if _is_outage(error):
+                self._note_cut_off(error)
+                return None
             log.exception("calls not begun", extra={"count": len(claims)})
-            if len(claims) > 1:  # one that cannot be sent must not keep the others
-                return {claim: r for one in claims for claim, r in self._begun([one]).items()}
-        return {}
+            if len(claims) == 1:
+                self._connected.pop(claims[0]).close()
+                self._keep((claims[0], NotSent(f"it failed here: {type(error).__name__}")))
+                return {}
+        begun: dict[Claim, bytes] = {}
+        for one in claims:  # one that cannot be sent must not keep the others
+            begun |= self._begun([one]) or {}
+        return begun
+
+    def _let_go(self, connected: Mapping[Claim, Connection]) -> None:
+        """Hang up without a call; the lease settles the claims."""
+        for connection in connected.values():
+            connection.close()
+            self._under_way -= 1
 
     def _call(self, claim: Claim, connection: Connection) -> None:
         try:
@@ -211,10 +230,18 @@ class Sender:
 
     def _finish(self, pool: ThreadPoolExecutor) -> None:
         """Make the calls that were claimed, and record them, through an outage that ends soon."""
+        until = time.monotonic() + PATIENCE_SECONDS
         while self._under_way:
-            self._keep(self._done.get())
+            if not self._connected:  # the last wait may have brought some
+                self._keep(self._done.get())
             self._gather()
             self._begin(pool)
+            if self._connected:  # no database
+                if time.monotonic() > until:
+                    connected, self._connected = self._connected, {}
+                    self._let_go(connected)
+                else:
+                    time.sleep(IDLE_SECONDS)
         until = time.monotonic() + PATIENCE_SECONDS
         while self._unrecorded:
             self._record()
@@ -247,8 +274,7 @@ class Sender:
             try:
                 self._tell(self._record_these([(claim, answer)]))
             except Exception as error:
-                is_away = isinstance(error, SQLAlchemyError)
-                if is_away and not isinstance(error, DataError | IntegrityError):
+                if _is_outage(error):
                     kept.append((claim, answer))
                     continue
                 # The lease settles it: the message becomes unknown.
@@ -296,3 +322,9 @@ class Sender:
                 log.warning("rollups not refreshed", extra={"error": type(error).__name__})
             except Exception:
                 log.exception("rollups not refreshed")
+
+
+def _is_outage(error: Exception) -> TypeGuard[SQLAlchemyError]:
+    """Tell a database that cannot store from a row that cannot be stored."""
+    is_databases = isinstance(error, SQLAlchemyError)
+    return is_databases and not isinstance(error, DataError | IntegrityError)

@@ -298,3 +298,77 @@ def test_a_server_that_hangs_sends_what_waits_to_the_spool_in_time(
         answered(post, 4)
         assert post.sizes[-1:] == [1]
     disposed(sessions)
+
+
+TRIGGER = """
+CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN NULL; END $$
+"""
+
+
+def with_trigger(sessions: Sessions, body: str, when: str) -> None:
+    with sessions.begin() as session:
+        session.execute(text(TRIGGER.format(name="disturb", body=body)))
+        session.execute(text(f"CREATE {when} EXECUTE FUNCTION disturb()"))
+
+
+def test_an_error_of_the_commit_is_no_answer(hurried: Sessions, tmp_path: Path) -> None:
+    with_messages(hurried, ["K1"], datetime.now(UTC))
+    with_trigger(
+        hurried,
+        "RAISE EXCEPTION 'refused at commit'",
+        "CONSTRAINT TRIGGER late AFTER INSERT ON postbacks DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW",
+    )
+    with a_post(hurried, tmp_path) as post:
+        post.opened()
+        post.submit(told("K1"))
+        answered(post, 1)
+        assert post.answers.kinds(["K1"]) == ["Spooled"]
+        assert not journal(hurried)
+
+
+def test_nobody_waits_longer_for_standing_behind_others(hurried: Sessions, tmp_path: Path) -> None:
+    """Every statement is slow, and far more wait than one takes."""
+    keys = [f"K{number}" for number in range(3 * MAX_BATCH)]
+    with_messages(hurried, keys, datetime.now(UTC))
+    with_trigger(
+        hurried,
+        "PERFORM pg_sleep(1.5)",
+        "TRIGGER slow AFTER INSERT ON postbacks FOR EACH STATEMENT",
+    )
+    with a_post(hurried, tmp_path) as post:
+        post.opened()
+        began = time.monotonic()
+        post.submit(*map(told, keys))
+        assert eventually(lambda: len(post.answers.given) == len(keys), seconds=30)
+        assert max(post.answers.at.values()) - began < PATIENCE_SECONDS + 2
+
+
+def test_what_comes_with_little_patience_left_goes_first(hurried: Sessions, tmp_path: Path) -> None:
+    with_messages(hurried, ["late"], datetime.now(UTC))
+    with a_post(hurried, tmp_path) as post, hurried.begin() as session:
+        session.execute(text("LOCK TABLE messages IN ACCESS EXCLUSIVE MODE"))
+        committer = post.lane._committer
+        for name, left in (("first", 3.0), ("second", 3.0), ("late", 0.3)):
+            until = time.monotonic() + left
+            committer.submit(told(name)[1], partial(post.answers.note, name), until)
+        began = time.monotonic()
+        assert eventually(lambda: "late" in post.answers.given)
+        assert post.answers.at["late"] - began < 1.5
+        assert set(post.answers.given) == {"late"}
+
+
+def test_a_lane_that_forgot_its_statement_opens_again(hurried: Sessions, tmp_path: Path) -> None:
+    with_messages(hurried, ["K1", "K2"], datetime.now(UTC))
+    with a_post(hurried, tmp_path) as post:
+        post.opened()
+        assert post.lane._teller is not None
+        server = post.lane._teller._server
+        post.loop.call_soon_threadsafe(server.exec_, b"DEALLOCATE ALL")
+        post.submit(told("K1"))
+        answered(post, 1)
+        assert not post.sizes
+        post.opened()
+        post.submit(told("K2"))
+        answered(post, 2)
+        assert post.sizes == [1]

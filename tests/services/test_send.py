@@ -6,11 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import chain
+from threading import Event
 
 import pytest
 from builders import accepted, begin_call, claim_due, queued, reloaded
 
 from tracker.config import DEFAULT_ZONE
+from tracker.domain.message import PassMessage
 from tracker.domain.status import Status
 from tracker.gateway import Accepted, Answer, Gateway, NotSent, Refused, Unknown
 from tracker.protocol.codes import error_class
@@ -21,6 +23,7 @@ from tracker.services.record import Sent
 from tracker.services.take import Policy
 from tracker.store import alerts, db, messages, outbox
 from tracker.store.db import Sessions
+from tracker.store.outbox import Claim
 
 TAKEN = Accepted("TU1TXzEyMzQ2", "60856", "<RESPONSE>...</RESPONSE>")
 
@@ -194,3 +197,44 @@ def test_racing_senders_never_take_the_same_message(sessions: Sessions) -> None:
         claimed = Counter(claim.message_id for claim in chain.from_iterable(taken))
     assert len(claimed) == 40
     assert set(claimed.values()) == {1}
+
+
+def test_who_is_just_beginning_a_call_keeps_its_message(postgresql_url: str) -> None:
+    """A sender stalls between writing down that a call begins and its commit, for a lease."""
+    sessions = db.connect(postgresql_url)
+    public_id = queued(sessions)
+    at = datetime.now(UTC)
+    (claimed,) = claim_due(sessions, 5, at)
+    is_written, go_on = Event(), Event()
+
+    def stalled(message: PassMessage) -> PassMessage:
+        is_written.set()
+        go_on.wait(20)
+        return message
+
+    with ThreadPoolExecutor(2) as pool:
+        beginning = pool.submit(take.begin, sessions, [claimed], at, Policy(), stalled)
+        assert is_written.wait(20)
+        late = at + outbox.LEASE + timedelta(seconds=1)
+        expiring = pool.submit(send.expire_leases, sessions, late)
+        time.sleep(0.5)
+        go_on.set()
+        assert len(beginning.result()) == 1
+        expiring.result()
+    assert claim_due(sessions, 5, late) == []
+    assert reloaded(sessions, public_id).status is Status.UNKNOWN
+    db.engine_of(sessions).dispose()
+
+
+def test_a_begin_of_which_nobody_knows_may_be_repeated(sessions: Sessions) -> None:
+    public_id = queued(sessions)
+    at = datetime.now(UTC)
+    (claimed,) = claim_due(sessions, 5, at)
+    assert begin_call(sessions, claimed, at) is not None
+    assert begin_call(sessions, claimed, at) is not None
+    assert sent_again(sessions, claimed, at).status is Status.ACCEPTED
+    assert reloaded(sessions, public_id).status is Status.ACCEPTED
+
+
+def sent_again(sessions: Sessions, claimed: Claim, at: datetime) -> Sent:
+    return send.record(sessions, claimed, TAKEN, zone=DEFAULT_ZONE, now=at)

@@ -212,14 +212,15 @@ class Committer:
             self._to_spool(in_flight + late)
 
     def _taken_late(self, now: float) -> list[_Pending]:
-        late = []
         with self._lock:
+            # Not only the first ones: some had waited elsewhere before they came.
+            late = [p for p in self._queue if p.until < now]
+            if late:
+                self._queue = deque(p for p in self._queue if p.until >= now)
+                self._queued_bytes -= sum(len(p.arrival.body) for p in late)
             is_stuck = self._is_away and any(not p.is_open for p in self._in_flight)
             while self._queue and (
-                is_stuck
-                or self._queue[0].until < now
-                or len(self._queue) > MAX_WAITING
-                or self._queued_bytes > MAX_WAITING_BYTES
+                is_stuck or len(self._queue) > MAX_WAITING or self._queued_bytes > MAX_WAITING_BYTES
             ):
                 late += self._pop(1)
         return late

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import get_ident
+from typing import Final
 
 import psycopg
 
@@ -22,12 +23,14 @@ from tracker.store import db
 from tracker.store.bulk import row_without_types
 from tracker.store.db import Sessions
 from tracker.store.ingest import Done
-from tracker.store.ingest_loop import LoopTeller, connect
+from tracker.store.ingest_loop import Answer, LoopTeller, connect
 
 from . import at_once
 from .arrivals import Arrival
-from .committer import MAX_WAITING, PATIENCE_SECONDS, Committer, Receipt
+from .committer import MAX_WAITING, MAX_WAITING_BYTES, PATIENCE_SECONDS, Committer, Receipt
 from .receive import MAX_BATCH, Recorded
+
+_OF_ROWS: Final = frozenset({"22", "23", "40"})  # classes of SQLSTATE: data, integrity, rollback
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +62,7 @@ class Lane:
         self._thread = 0  # of the loop
         self._teller: LoopTeller | None = None
         self._waiting: deque[_Pending] = deque()
+        self._waiting_bytes = 0
         self._keys: set[str | None] = set()  # of those that wait
         self._asked: list[_Pending] = []
         self._asked_at = 0.0
@@ -87,18 +91,20 @@ class Lane:
             return
         until = time.monotonic() + PATIENCE_SECONDS
         self._waiting.append(_Pending(arrival, row, done, until))
+        self._waiting_bytes += len(row)
         self._keys.add(arrival.events[0].key)
         self._ask()
 
     def _row_of(self, arrival: Arrival) -> bytes | None:
         if self._teller is None or get_ident() != self._thread:
             return None
-        if len(self._waiting) >= MAX_WAITING or arrival.events[0].key in self._keys:
+        is_full = len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES
+        if is_full or arrival.events[0].key in self._keys:
             return None
-        row = at_once.row_of(arrival, datetime.now(UTC))
         try:
+            row = at_once.row_of(arrival, datetime.now(UTC))
             return row_without_types(row) if row else None
-        except TypeError:  # text that is none; the committer keeps its bytes
+        except Exception:  # noqa: BLE001  # the committer keeps its bytes, whatever it is
             return None
 
     def _begin(self, connection: "psycopg.Connection[object]") -> None:
@@ -114,27 +120,32 @@ class Lane:
             return
         self._asked = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
         self._keys.difference_update(p.arrival.events[0].key for p in self._asked)
+        self._waiting_bytes -= sum(len(p.row) for p in self._asked)
         self._asked_at = time.monotonic()
-        self._patience = self._loop.call_later(PATIENCE_SECONDS, self._leave)
+        # The first of them has waited longest, perhaps for answers to others too.
+        left = max(self._asked[0].until - self._asked_at, 0.0)
+        self._patience = self._loop.call_later(left, self._leave)
         try:
             self._teller.tell([pending.row for pending in self._asked], self._answered)
         except psycopg.Error:
             self._leave()
 
-    def _answered(self, answer: dict[bytes, Done] | psycopg.Error) -> None:
+    def _answered(self, answer: Answer) -> None:
         asked, self._asked = self._asked, []
+        seconds = time.monotonic() - self._asked_at
         if self._patience is not None:
             self._patience.cancel()
-        if isinstance(answer, psycopg.Error):
+        if isinstance(answer, Exception):
             self._hand_over(asked)
-        else:
-            seconds = time.monotonic() - self._asked_at
-            self._settle(asked, answer)
-            if self._on_batch:
-                self._on_batch(len(asked), seconds)
-        if self._teller is not None and not self._teller.is_usable:
-            self._leave()
+            if not _may_go_on(answer):
+                log.warning("the lane is given up", extra={"why": type(answer).__name__})
+                self._leave()
+            self._ask()
+            return
+        self._settle(asked, answer)
         self._ask()
+        if self._on_batch:
+            self._on_batch(len(asked), seconds)
 
     def _settle(self, asked: Iterable[_Pending], answer: dict[bytes, Done]) -> None:
         left = []
@@ -159,9 +170,15 @@ class Lane:
         left = [*self._asked, *self._waiting]
         self._asked = []
         self._waiting.clear()
+        self._waiting_bytes = 0
         self._keys.clear()
         self._hand_over(left)
 
     def _hand_over(self, left: Iterable[_Pending]) -> None:
         for pending in left:
             self._committer.submit(pending.arrival, pending.done, pending.until)
+
+
+def _may_go_on(error: Exception) -> bool:
+    """Say whether an error is about rows, or about another transaction, and not about the lane."""
+    return (getattr(error, "sqlstate", None) or "")[:2] in _OF_ROWS

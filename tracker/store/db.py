@@ -31,7 +31,7 @@ CONNECT_TIMEOUT_SECONDS: Final = 5
 # Every question of the receiver has its index, and its statements are always the same: a plan made
 # once holds, and none made for a small table may read a large one whole.
 _IN_A_HURRY: Final = (
-    "-c statement_timeout=2500 -c plan_cache_mode=force_generic_plan"
+    "-c statement_timeout=2500 -c plan_cache_mode=force_generic_plan -c bytea_output=hex"
     " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
 )
 POOL_SIZE: Final = 16  # as many as the web part has threads

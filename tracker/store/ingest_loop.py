@@ -18,7 +18,8 @@ from .ingest import Done
 from .ingest_postgresql import checked, done_of, prepare, send
 
 Rows = Sequence[bytes]
-Answered = Callable[[dict[bytes, Done] | psycopg.Error], None]
+Answer = dict[bytes, Done] | Exception
+Answered = Callable[[Answer], None]
 
 
 def connect(engine: Engine) -> "psycopg.Connection[Any]":
@@ -98,23 +99,30 @@ class LoopTeller:
 
     def _read(self) -> None:
         try:
-            self._server.consume_input()
-            if self._is_writing:
-                self._write()
-            while not self._server.is_busy():
-                result = self._server.get_result()
-                if result is None:
-                    if self._answered is not None:
-                        self._finish(done_of(checked(self._results[0])))
-                    return
-                self._results.append(result)
-        except psycopg.Error as error:
-            self._finish(error)
+            answer = self._read_on()
+        except Exception as error:  # noqa: BLE001  # whoever asked gets it
+            answer = error
+        if answer is not None:
+            self._finish(answer)
 
-    def _finish(self, answer: dict[bytes, Done] | psycopg.Error) -> None:
+    def _read_on(self) -> Answer | None:
+        """Take in what is there, and return the answer when it is whole."""
+        self._server.consume_input()
+        if self._is_writing:
+            self._write()
+        while not self._server.is_busy():
+            result = self._server.get_result()
+            if result is None:
+                # All of them: an error of the commit comes after the rows.
+                results = [checked(one) for one in self._results]
+                return done_of(results[0]) if results else None
+            self._results.append(result)
+        return None
+
+    def _finish(self, answer: Answer) -> None:
         self._results.clear()
         answered, self._answered = self._answered, None
         if answered is not None:
             answered(answer)
         else:
-            self._lost()
+            self._lost()  # an error while nothing was asked

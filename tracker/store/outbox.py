@@ -131,7 +131,7 @@ def begin_these(
     """Write down that the calls of these claims begin; those that are lost are left out.
 
     Whoever commits it must make the calls at once: a call that was written down and not made is
-    `unknown` all the same.
+    `unknown` all the same. Who does not know whether it was committed may do it again.
     """
     held = _held(session, claims, now)
     begun = [
@@ -141,18 +141,21 @@ def begin_these(
         {"message_id": c.message_id, "claim_id": c.claim_id, "started_at": now} for c, _ in held
     ]
     bulk.write(
-        session, bulk.change(Message, begun, plus="attempts"), bulk.add(SendAttempt, attempts)
+        session,
+        bulk.change(Message, begun, plus="attempts"),
+        bulk.add(SendAttempt, attempts, "claim_id"),
     )
     return [(replace(claim, begun_at=now), message) for claim, message in held]
 
 
 def _held(session: Session, claims: Iterable[Claim], now: datetime) -> list[tuple[Claim, Due]]:
     """Lock the messages of claims, and return them with those that still hold them."""
-    by_id = {claim.message_id: claim for claim in claims}
+    by_claim_id = {claim.claim_id: claim for claim in claims}
+    ids = sorted({claim.message_id for claim in by_claim_id.values()})
     found = (
         select(Message.claim_id, *(getattr(Message, name) for name in Due.__dataclass_fields__))
         .where(
-            bulk.among(session, Message.id, sorted(by_id)),
+            bulk.among(session, Message.id, ids),
             Message.status == Status.SENDING,
             Message.lease_until > now,
         )
@@ -160,8 +163,8 @@ def _held(session: Session, claims: Iterable[Claim], now: datetime) -> list[tupl
         .with_for_update()
     )
     rows = map(dict, session.execute(found).mappings())
-    held = [(row.pop("claim_id"), Due(**row)) for row in rows]
-    return [(by_id[m.id], m) for claim_id, m in held if by_id[m.id].claim_id == claim_id]
+    held = ((by_claim_id.get(row.pop("claim_id")), Due(**row)) for row in rows)
+    return [(claim, message) for claim, message in held if claim is not None]
 
 
 def refuse(session: Session, message: Due, code: str, info: str, now: datetime) -> None:
@@ -278,9 +281,17 @@ def finish(
 def expire_leases(session: Session, now: datetime) -> list[int]:
     """Settle messages whose sender vanished; returns the ids of those that are unknown by it.
 
-    Before the call began they are queued again, after it they are `unknown`.
+    Before the call began they are queued again, after it they are `unknown`. They are locked first:
+    who is just writing down that a call begins is left alone, and what is judged afterwards is what
+    was committed before.
     """
-    is_late = (IS_IN_OUTBOX, Message.status == Status.SENDING, Message.lease_until <= now)
+    found = select(Message.id).where(
+        IS_IN_OUTBOX, Message.status == Status.SENDING, Message.lease_until <= now
+    )
+    late = session.scalars(found.order_by(Message.id).with_for_update(skip_locked=True)).all()
+    if not late:
+        return []
+    is_late = bulk.among(session, Message.id, late)
     called = exists().where(SendAttempt.claim_id == Message.claim_id)
     moved: list[tuple[int, Status, datetime]] = []
     ends = (
@@ -288,14 +299,14 @@ def expire_leases(session: Session, now: datetime) -> list[int]:
         (~called, {"status": Status.QUEUED}),
     )
     for condition, values in ends:
-        found = session.execute(
+        changed = session.execute(
             update(Message)
-            .where(*is_late, condition)
+            .where(is_late, condition)
             .values(updated_at=now, **values)
             .returning(Message.id, Message.status, Message.created_at)
             .execution_options(synchronize_session=False)
         )
-        moved += [(id_, status, created_at) for id_, status, created_at in found]
+        moved += [(id_, status, created_at) for id_, status, created_at in changed]
     batches.keep_held(session, [id_ for id_, status, _ in moved if status is Status.QUEUED])
     ingest.mark_hours(session, {created_at for _, _, created_at in moved})
     return [id_ for id_, status, _ in moved if status is Status.UNKNOWN]
