@@ -18,7 +18,9 @@ LATIN = st.text(st.characters(max_codepoint=0xFF, exclude_categories=["Cc"]), mi
 ANY = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1)
 
 
-def read_back(drawing: Drawing) -> list[str]:
+def read_back(
+    drawing: Drawing, formats: zxingcpp.BarcodeFormat = zxingcpp.BarcodeFormat.All
+) -> list[str]:
     """Paint the drawing as a browser does, enlarged, and read it as a scanner does."""
     width, height = drawing.width * SCALE, drawing.height * SCALE
     pixels = bytearray(b"\xff" * (width * height))
@@ -30,7 +32,7 @@ def read_back(drawing: Drawing) -> list[str]:
     assert BAR.sub("", drawing.path) == ""
     painted = bytes(pixels)  # the view does not keep it alive
     image = zxingcpp.ImageView(painted, width, height, zxingcpp.ImageFormat.Lum)
-    return [code.text for code in zxingcpp.read_barcodes(image)]
+    return [code.text for code in zxingcpp.read_barcodes(image, zxingcpp.BarcodeFormats(formats))]
 
 
 @pytest.mark.parametrize("symbology", list(Symbology))

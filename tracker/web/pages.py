@@ -24,10 +24,12 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
 from tracker.domain.message import InvalidMessageError
-from tracker.services import answers, manage, timeline, watch
+from tracker.domain.pass_face import face
+from tracker.services import answers, manage, templates, timeline, watch
 from tracker.store import batches, handsets, messages, postbacks
+from tracker.store import templates as pass_templates
 from tracker.store.models import Role
-from tracker.store.rows import BodyRow, MessageRow, PostbackRow
+from tracker.store.rows import BodyRow, ContentRow, MessageRow, PostbackRow
 
 from . import auth, security
 from .context import now, sessions
@@ -35,6 +37,7 @@ from .presenting import texts
 from .presenting.content import content_view
 from .presenting.listing import Line, lines
 from .presenting.message import MessageView, message_view
+from .presenting.pass_view import PassView, pass_view
 from .presenting.postback import postback_view
 from .presenting.question import Question
 
@@ -150,10 +153,16 @@ def show_message(public_id: UUID) -> ResponseReturnValue:
     with sessions()() as session:
         row = _message(session, public_id)
         view = _view(session, row)
-        content = content_view(messages.content(session, row.id))
+        content = messages.content(session, row.id)
         batch = batches.by_id(session, row.batch_id) if row.batch_id else None
+        shown_pass = _pass(session, row, content)
     return render_template(
-        "message.html", message=view, digest=texts.digest(view), content=content, batch=batch
+        "message.html",
+        message=view,
+        digest=texts.digest(view),
+        content=content_view(content),
+        batch=batch,
+        **{"pass": shown_pass},
     )
 
 
@@ -271,6 +280,18 @@ def _view(session: Session, row: MessageRow) -> MessageView:
     handset = handsets.by_number(session, row.recipient)
     view = message_view(row, timeline.of_message(session, row), carrier, now(), handset)
     return replace(view, can_settle=answers.is_open(row), offers=len(answers.offers(session, row)))
+
+
+def _pass(session: Session, row: MessageRow, content: ContentRow) -> PassView:
+    described = pass_templates.by_id(session, row.mms_id)
+    template = templates.template_of(described) if described else None
+    return pass_view(
+        face(template, row.mms_id, content.pass_data),
+        row.mms_id,
+        drawn_as=request.args.get("barcode"),
+        described_at=described.updated_at if described else None,
+        queued_at=row.created_at,
+    )
 
 
 def _postback(public_id: UUID, postback_id: int) -> tuple[PostbackRow, BodyRow]:
