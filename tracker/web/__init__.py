@@ -19,6 +19,7 @@ from . import (
     gateway_page,
     handsets,
     health,
+    help_pages,
     journal,
     pages,
     pass_templates,
@@ -52,6 +53,7 @@ def create_app(settings: Settings) -> Flask:
     pages.register(app)
     app.register_blueprint(journal.bp)
     app.register_blueprint(settle.bp)
+    app.register_blueprint(help_pages.bp)
     app.register_blueprint(watch.bp)
     app.register_blueprint(pass_templates.bp)
     app.register_blueprint(handsets.bp)

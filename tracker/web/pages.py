@@ -1,6 +1,5 @@
 """The dashboard: the list of messages, a message, a postback; and what to say in an error."""
 
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 from uuid import UUID
@@ -278,8 +277,9 @@ def _message(session: Session, public_id: UUID) -> MessageRow:
 def _view(session: Session, row: MessageRow) -> MessageView:
     carrier = messages.carrier_name(session, row.spid)
     handset = handsets.by_number(session, row.recipient)
-    view = message_view(row, timeline.of_message(session, row), carrier, now(), handset)
-    return replace(view, can_settle=answers.is_open(row), offers=len(answers.offers(session, row)))
+    entries = timeline.of_message(session, row)
+    offers = len(answers.offers(session, row))
+    return message_view(row, entries, carrier, now(), handset, offers)
 
 
 def _pass(session: Session, row: MessageRow, content: ContentRow) -> PassView:

@@ -1,13 +1,15 @@
 """One message: where it is, why, and how it got there."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from tracker.domain import numbers
+from tracker.domain.explained import next_step
 from tracker.domain.reasons import status_reason
 from tracker.domain.status import FAILURES, Status
+from tracker.services import answers
 from tracker.services.timeline import TimelineEntry
 from tracker.store.handsets import HandsetRow
 from tracker.store.rows import MessageRow
@@ -59,11 +61,15 @@ _RESEND_WARNINGS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One station on the way from queued to delivered; `state` is done, now, bad, odd or todo."""
+    """One station on the way from queued to delivered; `state` is done, now, bad, odd or todo.
+
+    `gap` is the time since the station before.
+    """
 
     label: str
     state: str
     at: datetime | None = None
+    gap: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,7 @@ class MessageView:
     status: str
     status_label: str
     reason: str
+    next_step: str
     steps: list[Step]
     facts: list[Facts]
     events: list[Event]
@@ -103,8 +110,8 @@ class MessageView:
     resent_as: str | None
     resend_warning: str | None
     refresh_seconds: int
-    can_settle: bool = False
-    offers: int = 0  # postbacks on the shelf that may be its answer
+    can_settle: bool
+    offers: int  # postbacks on the shelf that may be its answer
 
 
 def message_view(
@@ -113,8 +120,12 @@ def message_view(
     carrier: str | None,
     now: datetime,
     handset: HandsetRow | None = None,
+    offers: int = 0,
 ) -> MessageView:
-    """Return all of a message that may still change."""
+    """Return all of a message that may still change.
+
+    `offers` is how many postbacks on the shelf may be its answer.
+    """
     return MessageView(
         public_id=str(row.public_id),
         recipient=numbers.display(row.recipient),
@@ -122,6 +133,7 @@ def message_view(
         status=row.status.value,
         status_label=row.status_label,
         reason=status_reason(row),
+        next_step=next_step(row, offers),
         steps=steps(row),
         facts=[
             Facts("Recipient", _recipient_facts(row, carrier)),
@@ -135,6 +147,8 @@ def message_view(
         resent_as=str(row.resent_as) if row.resent_as else None,
         resend_warning=_RESEND_WARNINGS.get(row.status),
         refresh_seconds=_refresh_seconds(row, now),
+        can_settle=answers.is_open(row),
+        offers=offers,
     )
 
 
@@ -144,7 +158,15 @@ def steps(row: MessageRow) -> list[Step]:
     here = Step(row.status_label, _STATES.get(row.status, "now"), reached)
     stations = (("Queued", row.created_at), (_ACCEPTED, row.accepted_at), (_SENT, row.sent_at))
     past = [Step(name, "done", at) for name, at in stations if at and name != here.label]
-    return [*past, here, *(Step(name, "todo") for name in _STILL_TO_COME.get(row.status, ()))]
+    to_come = (Step(name, "todo") for name in _STILL_TO_COME.get(row.status, ()))
+    return [*_with_gaps([*past, here]), *to_come]
+
+
+def _with_gaps(reached: Sequence[Step]) -> Iterator[Step]:
+    last: datetime | None = None
+    for step in reached:
+        yield replace(step, gap=gap(step.at - last)) if step.at and last else step
+        last = step.at or last
 
 
 def events(entries: Sequence[TimelineEntry]) -> list[Event]:
