@@ -7,6 +7,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from tracker import logs
 from tracker.config import Settings, kept_secret
 from tracker.services.dropin import DropIn, gateway_of
+from tracker.services.habits import Habits
 from tracker.services.take import Policy
 from tracker.store import db
 
@@ -40,6 +41,7 @@ def create_app(settings: Settings) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions[context.SETTINGS] = settings
     app.extensions[context.SESSIONS] = db.connect(settings.database_url)
+    app.extensions[context.HABITS] = Habits(app.extensions[context.SESSIONS])
     app.extensions[dropin.DROP_IN] = _drop_in(settings, app.extensions[context.SESSIONS])
     app.extensions[RECEIVER] = Receiver(settings, postback_tokens(settings))
     if settings.trusted_proxies:

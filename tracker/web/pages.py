@@ -25,23 +25,26 @@ from werkzeug.exceptions import HTTPException
 from tracker.domain.message import InvalidMessageError
 from tracker.domain.pass_face import face
 from tracker.services import answers, manage, templates, timeline, watch
+from tracker.services.sent_request import sent_request
 from tracker.store import batches, handsets, messages, postbacks
 from tracker.store import templates as pass_templates
 from tracker.store.models import Role
 from tracker.store.rows import BodyRow, ContentRow, MessageRow, PostbackRow
 
 from . import auth, security
-from .context import now, sessions
+from .context import habits, now, sessions
 from .presenting import texts
 from .presenting.content import content_view
 from .presenting.listing import Line, lines
-from .presenting.message import MessageView, message_view
+from .presenting.message import MessageView, Surroundings, message_view
 from .presenting.pass_view import PassView, pass_view
 from .presenting.postback import postback_view
 from .presenting.question import Question
+from .presenting.sight import Sight
 
 PAGE_SIZE: Final = 50
 MOST_FOUND: Final = 50  # one search shows no more; a number with more has a filter's work to do
+MOST_OTHERS: Final = 5  # messages to the same number, on the page of one
 LIST_REFRESH_SECONDS: Final = 5
 
 SECTIONS: Final = (
@@ -155,13 +158,36 @@ def show_message(public_id: UUID) -> ResponseReturnValue:
         content = messages.content(session, row.id)
         batch = batches.by_id(session, row.batch_id) if row.batch_id else None
         shown_pass = _pass(session, row, content)
+        sent = sent_request(row, content, messages.attempts(session, row.id), to=_shown_to(row))
+        others = messages.others_to(session, row, MOST_OTHERS + 1)
+        other_lines = _lines(session, others[:MOST_OTHERS])
     return render_template(
         "message.html",
         message=view,
         digest=texts.digest(view),
         content=content_view(content),
         batch=batch,
+        sent=sent,
+        others=other_lines,
+        has_more_others=len(others) > MOST_OTHERS,
         **{"pass": shown_pass},
+    )
+
+
+@bp.get("/messages/<uuid:public_id>/others")
+def list_others(public_id: UUID) -> ResponseReturnValue:
+    """Show what else was sent to the number of a message; the number stands in no address."""
+    with sessions()() as session:
+        row = _message(session, public_id)
+        rows = messages.find(session, row.recipient, MOST_FOUND)
+        found = _lines(session, rows)
+    return render_template(
+        "search.html",
+        q="",
+        masked=_sight().number(row.recipient),
+        lines=found,
+        is_cut=len(found) == MOST_FOUND,
+        back_to=str(public_id),
     )
 
 
@@ -267,7 +293,7 @@ def _list_page() -> dict[str, object]:
 
 def _lines(session: Session, rows: list[MessageRow]) -> list[Line]:
     names = messages.carrier_names(session, {row.spid for row in rows if row.spid})
-    return lines(rows, names, now())
+    return lines(rows, names, now(), _sight())
 
 
 def _message(session: Session, public_id: UUID) -> MessageRow:
@@ -275,11 +301,25 @@ def _message(session: Session, public_id: UUID) -> MessageRow:
 
 
 def _view(session: Session, row: MessageRow) -> MessageView:
-    carrier = messages.carrier_name(session, row.spid)
-    handset = handsets.by_number(session, row.recipient)
-    entries = timeline.of_message(session, row)
-    offers = len(answers.offers(session, row))
-    return message_view(row, entries, carrier, now(), handset, offers)
+    around = Surroundings(
+        carrier=messages.carrier_name(session, row.spid),
+        handset=handsets.by_number(session, row.recipient),
+        habit=habits().of(row.spid, now()) if row.spid else None,
+        offers=len(answers.offers(session, row)),
+        sight=_sight(),
+    )
+    return message_view(row, timeline.of_message(session, row), around, now())
+
+
+def _sight() -> Sight:
+    person = auth.viewer()
+    return Sight(is_whole=person is not None and person.may_act)
+
+
+def _shown_to(row: MessageRow) -> str | None:
+    """Return what stands for the number in a document; None where the number itself may."""
+    sight = _sight()
+    return None if sight.is_whole else sight.number(row.recipient)
 
 
 def _pass(session: Session, row: MessageRow, content: ContentRow) -> PassView:
