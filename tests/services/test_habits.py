@@ -49,15 +49,14 @@ def test_the_share_of_receipts_and_the_usual_time_are_learnt(sessions: Sessions)
     sent(sessions, 29, seconds=90)
     sent(sessions, 5, Status.EXPIRED, seconds=90)
     sent(sessions, 6, Status.SENT)
-    assert read(sessions, NOW) == {SPID: Habit(100, 0.94, 20.0)}
+    assert read(sessions, SPID, NOW) == Habit(100, 0.94, 20.0)
 
 
 def test_too_few_messages_tell_nothing(sessions: Sessions) -> None:
     sent(sessions, FEWEST - 1)
     sent(sessions, FEWEST, spid="0002222")
-    found = read(sessions, NOW)
-    assert found[SPID] == Habit(FEWEST - 1)
-    assert found["0002222"].share == 1.0
+    assert read(sessions, SPID, NOW) == Habit(FEWEST - 1)
+    assert read(sessions, "0002222", NOW).share == 1.0
     assert Habits(sessions).of("0009999", NOW) == Habit(0)
 
 
@@ -66,32 +65,43 @@ def test_what_says_nothing_of_the_carrier_is_not_counted(
     sessions: Sessions, status: Status
 ) -> None:
     sent(sessions, FEWEST, status)
-    assert read(sessions, NOW) == {}
+    assert read(sessions, SPID, NOW) == Habit(0)
 
 
 def test_a_carrier_that_never_answers_has_a_share_of_nothing(sessions: Sessions) -> None:
     sent(sessions, FEWEST, Status.NO_RECEIPT)
-    assert read(sessions, NOW) == {SPID: Habit(FEWEST, 0.0, None)}
+    assert read(sessions, SPID, NOW) == Habit(FEWEST, 0.0, None)
 
 
 def test_only_messages_of_the_last_month_count_and_not_the_newest(sessions: Sessions) -> None:
     sent(sessions, FEWEST, ago=timedelta(minutes=59))
     sent(sessions, FEWEST, ago=timedelta(days=31))
-    assert read(sessions, NOW) == {}
+    assert read(sessions, SPID, NOW) == Habit(0)
 
 
+@pytest.mark.parametrize("bound", ["LOOKED_AT", "SAMPLE"])
 def test_the_sample_is_bounded_and_takes_the_newest(
-    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch, bound: str
 ) -> None:
-    monkeypatch.setattr(habits, "SAMPLE", FEWEST)
+    monkeypatch.setattr(habits, bound, FEWEST)
     sent(sessions, FEWEST, Status.SENT, ago=timedelta(days=1))
     sent(sessions, FEWEST, ago=timedelta(hours=3))
-    assert read(sessions, NOW)[SPID].share == 1.0
+    assert read(sessions, SPID, NOW) == Habit(FEWEST, 1.0, 20.0)
+
+
+def test_what_carriers_are_called_fills_no_memory(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(habits, "_MOST_KEPT", 3)
+    known = Habits(sessions)
+    for number in range(10):
+        known.of(str(number), NOW)
+    assert len(known._known) <= 3
 
 
 def test_a_receipt_before_its_own_answer_takes_no_time(sessions: Sessions) -> None:
     sent(sessions, FEWEST, seconds=-3)
-    assert read(sessions, NOW)[SPID].seconds == 0.0
+    assert read(sessions, SPID, NOW).seconds == 0.0
 
 
 def test_habits_are_kept_for_some_minutes(sessions: Sessions) -> None:

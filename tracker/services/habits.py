@@ -1,10 +1,9 @@
 """What carriers usually do: how many of their messages get a receipt, and how soon.
 
-Read from a bounded sample of the newest messages, once in a while, for all carriers at once.
-Messages of the last hour are left out: their receipts may still be on the way.
+Read from a bounded sample of the newest messages, and kept for a while. Messages of the last hour
+are left out: their receipts may still be on the way.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,11 +16,13 @@ from tracker.store import habits as store
 from tracker.store.db import Sessions
 from tracker.store.habits import Told
 
-SAMPLE: Final = 20_000  # messages, of all carriers together
+LOOKED_AT: Final = 20_000  # messages, of all carriers together
+SAMPLE: Final = 1_000  # of those, messages to the one carrier
 PERIOD: Final = timedelta(days=30)
 SETTLED: Final = timedelta(hours=1)
-FEWEST: Final = 50  # messages to one carrier, before anything is said of it
+FEWEST: Final = 50  # messages to the carrier, before anything is said of it
 KEPT: Final = timedelta(minutes=5)  # so long nothing is read anew
+_MOST_KEPT: Final = 1_000  # carriers; a postback may name any
 
 # What the carrier itself says. A failure may be the gateway's own: it says nothing of the carrier.
 _RECEIPTS: Final = frozenset(
@@ -40,35 +41,39 @@ class Habit:
 
 
 class Habits:
-    """The habits of all carriers, kept for a few minutes; safe to share between threads."""
+    """The habits of carriers, kept for a few minutes; safe to share between threads."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
         self._lock = Lock()
-        self._read_at: datetime | None = None
-        self._by_spid: dict[str, Habit] = {}
+        self._known: dict[str, tuple[datetime, Habit]] = {}
 
     def of(self, spid: str, now: datetime) -> Habit:
         """Return what is known of a carrier."""
         with self._lock:
-            if self._read_at is None or now - self._read_at >= KEPT:
-                self._by_spid = read(self._sessions, now)
-                self._read_at = now
-            return self._by_spid.get(spid, Habit(0))
+            read_at, habit = self._known.get(spid, (None, None))
+        if habit and read_at and now - read_at < KEPT:
+            return habit
+        habit = read(self._sessions, spid, now)
+        with self._lock:
+            if len(self._known) >= _MOST_KEPT:
+                self._known.clear()
+            self._known[spid] = (now, habit)
+        return habit
 
 
-def read(sessions: Sessions, now: datetime) -> dict[str, Habit]:
-    """Read the habits of all carriers in the sample, by SPID."""
+def read(sessions: Sessions, spid: str, now: datetime) -> Habit:
+    """Read what is known of a carrier."""
     with sessions() as session:
-        sample = store.newest(session, since=now - PERIOD, until=now - SETTLED, limit=SAMPLE)
-    by_spid: dict[str, list[Told]] = defaultdict(list)
-    for told in sample:
-        if told.spid and told.status in _SENT:
-            by_spid[told.spid].append(told)
-    return {spid: _habit(heard) for spid, heard in by_spid.items()}
-
-
-def _habit(heard: list[Told]) -> Habit:
+        heard = store.newest_to(
+            session,
+            spid,
+            _SENT,
+            since=now - PERIOD,
+            until=now - SETTLED,
+            looked_at=LOOKED_AT,
+            limit=SAMPLE,
+        )
     if len(heard) < FEWEST:
         return Habit(len(heard))
     received = [told for told in heard if told.status in _RECEIPTS]

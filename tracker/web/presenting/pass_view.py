@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Final
 
 from tracker.domain.pass_face import BarcodeSource, Face, FaceBarcode, Field, Half, Origin, Place
@@ -31,7 +32,8 @@ LONGEST: Final = 80
 LONGEST_LABEL: Final = 40
 LONGEST_ON_BACK: Final = 600
 LONGEST_BESIDE: Final = 240
-_WIDEST: Final = 272  # pixels of a barcode, where its modules can be whole pixels
+# Pixels of a barcode that is wide, and of one that is square: its modules are whole pixels.
+_WIDEST, _WIDEST_SQUARE = 272, 208
 _WITHOUT_DRAWING: Final = {
     BarcodeSource.TEMPLATE: "The template holds one barcode for every pass; it is not known here.",
     BarcodeSource.GATEWAY: "The gateway makes the barcode of each pass; it is not known here.",
@@ -145,7 +147,7 @@ def pass_view(
         back=back,
         barcode=_barcode(face.barcode, drawn_as),
         places=[_place(place) for place in face.places],
-        empty=", ".join(face.empty),
+        empty=_in_short(face.empty),
         ignored=list(face.ignored),
         is_bare=not (header or rows or back or face.barcode.value),
     )
@@ -163,6 +165,21 @@ def _fields(fields: Sequence[Field], longest: int = LONGEST) -> list[FieldView]:
     ]
 
 
+def _in_short(names: Sequence[str]) -> str:
+    """Return names as people list them: `Header, Secondary 2 to 4`."""
+    told = []
+    for title, alike in groupby(names, key=lambda name: name.split()[0]):
+        numbers = [int(name.split()[1]) for name in alike if " " in name]
+        told += [f"{title} {span}" for span in _spans(numbers)] or [title]
+    return ", ".join(told)
+
+
+def _spans(numbers: Sequence[int]) -> Iterator[str]:
+    for _, run in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
+        found = [number for _, number in run]
+        yield f"{found[0]} to {found[-1]}" if len(found) > 1 else str(found[0])
+
+
 def _text(half: Half, longest: int) -> Text:
     if half.origin is Origin.TEMPLATE:
         return Text(HELD, is_held=True)
@@ -177,7 +194,7 @@ def _barcode(barcode: FaceBarcode, drawn_as: str | None) -> BarcodeView:
     wanted = next((one for one in Symbology if one.value == drawn_as), Symbology.QR)
     symbology = barcode.symbology or wanted
     drawing, note = _drawn(barcode, symbology)
-    scale = max(_WIDEST // drawing.width, 1) if drawing else 1
+    scale = _scale(drawing) if drawing else 1
     is_open = barcode.source is BarcodeSource.SENT and not barcode.symbology
     return BarcodeView(
         name=NAMES[symbology],
@@ -189,6 +206,11 @@ def _barcode(barcode: FaceBarcode, drawn_as: str | None) -> BarcodeView:
         note=note,
         alternatives=list(_alternatives(symbology)) if is_open else [],
     )
+
+
+def _scale(drawing: Drawing) -> int:
+    is_square = drawing.width == drawing.height
+    return max((_WIDEST_SQUARE if is_square else _WIDEST) // drawing.width, 1)
 
 
 def _drawn(barcode: FaceBarcode, symbology: Symbology) -> tuple[Drawing | None, str]:
