@@ -142,6 +142,12 @@ def test_a_viewer_sees_no_whole_number(app: Flask, session_factory: Sessions) ->
         assert "•••143" in words(seen)
         assert SHOWN not in words(seen)
         assert NUMBER not in seen.text
+    postback_id = arrived(session_factory, a_postback("N102"))
+    for path in (page_of(public_id, "postbacks", postback_id), f"/journal/{postback_id}"):
+        assert "to •••143" in words(viewer.get(path))
+        assert NUMBER not in viewer.get(path).text
+        assert NUMBER in operator.get(path).text
+    assert SHOWN not in words(viewer.get("/journal"))
     found = words(viewer.get(page_of(public_id)))
     assert "<TO>•••143</TO>" in found
     assert f"<TO>{NUMBER}</TO>" in words(operator.get(page_of(public_id)))

@@ -40,7 +40,6 @@ from .presenting.message import MessageView, Surroundings, message_view
 from .presenting.pass_view import PassView, pass_view
 from .presenting.postback import postback_view
 from .presenting.question import Question
-from .presenting.sight import Sight
 
 PAGE_SIZE: Final = 50
 MOST_FOUND: Final = 50  # one search shows no more; a number with more has a filter's work to do
@@ -184,7 +183,7 @@ def list_others(public_id: UUID) -> ResponseReturnValue:
     return render_template(
         "search.html",
         q="",
-        masked=_sight().number(row.recipient),
+        masked=auth.sight().number(row.recipient),
         lines=found,
         is_cut=len(found) == MOST_FOUND,
         back_to=str(public_id),
@@ -236,7 +235,7 @@ def show_postback(public_id: UUID, postback_id: int) -> ResponseReturnValue:
     """Show one postback in full."""
     row, body = _postback(public_id, postback_id)
     return render_template(
-        "postback.html", postback=postback_view(row, body), public_id=str(public_id)
+        "postback.html", postback=postback_view(row, body, auth.sight()), public_id=str(public_id)
     )
 
 
@@ -293,7 +292,7 @@ def _list_page() -> dict[str, object]:
 
 def _lines(session: Session, rows: list[MessageRow]) -> list[Line]:
     names = messages.carrier_names(session, {row.spid for row in rows if row.spid})
-    return lines(rows, names, now(), _sight())
+    return lines(rows, names, now(), auth.sight())
 
 
 def _message(session: Session, public_id: UUID) -> MessageRow:
@@ -306,19 +305,14 @@ def _view(session: Session, row: MessageRow) -> MessageView:
         handset=handsets.by_number(session, row.recipient),
         habit=habits().of(row.spid, now()) if row.spid else None,
         offers=len(answers.offers(session, row)),
-        sight=_sight(),
+        sight=auth.sight(),
     )
     return message_view(row, timeline.of_message(session, row), around, now())
 
 
-def _sight() -> Sight:
-    person = auth.viewer()
-    return Sight(is_whole=person is not None and person.may_act)
-
-
 def _shown_to(row: MessageRow) -> str | None:
     """Return what stands for the number in a document; None where the number itself may."""
-    sight = _sight()
+    sight = auth.sight()
     return None if sight.is_whole else sight.number(row.recipient)
 
 

@@ -22,12 +22,13 @@ class Sight:
         """Return a number on the wire as this person reads it."""
         return numbers.display(number) if self.is_whole else numbers.masked(number)
 
-    def document(self, text: str, recipient: str) -> str:
+    def document(self, text: str, recipient: str | None) -> str:
         """Return a document about a message to `recipient` as this person reads it."""
         if self.is_whole:
             return text
-        masked = text.replace(recipient, numbers.masked(recipient))
-        return _OF_PEOPLE.sub(lambda found: found[1] + numbers.masked(found[2]), masked)
+        if recipient and numbers.WIRE.fullmatch(recipient):
+            text = text.replace(recipient, numbers.masked(recipient))
+        return _OF_PEOPLE.sub(lambda found: found[1] + numbers.masked(found[2]), text)
 
 
 WHOLE: Final = Sight(is_whole=True)
