@@ -6,7 +6,7 @@ from flask.testing import FlaskClient
 from pages_support import arrived, page_of, visitor, words
 from test_pages_headers import INLINE
 
-from tracker.domain.explained import OUTCOMES, STATUSES
+from tracker.domain.explained import DUPLICATE, OUTCOMES, STATUSES
 from tracker.domain.status import LABELS, Status
 from tracker.store.db import Sessions
 
@@ -23,6 +23,7 @@ def test_every_status_and_outcome_is_explained_in_the_words_of_the_domain(app: F
     for outcome, meaning in OUTCOMES.items():
         assert f'id="{outcome.value}"' in page.text
         assert f"{meaning.says} What to do: {meaning.next}" in text
+    assert f"Duplicate {DUPLICATE.says}" in text
     assert not INLINE.search(page.text)
 
 
@@ -40,8 +41,10 @@ def test_a_message_says_what_to_do_and_leads_to_its_word(
     assert f'href="{HELP}#outcomes"' in page.text
 
 
-def test_the_list_leads_there(app: Flask) -> None:
-    assert f'href="{HELP}"' in visitor(app).get("/messages").text
+def test_the_lists_lead_there(app: Flask) -> None:
+    client = visitor(app)
+    assert f'href="{HELP}"' in client.get("/messages").text
+    assert f'href="{HELP}#outcomes"' in client.get("/journal").text
 
 
 def test_the_steps_tell_the_time_between_them(app: Flask, session_factory: Sessions) -> None:

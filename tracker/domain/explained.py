@@ -146,9 +146,9 @@ OUTCOMES: Final = {
         "Nothing.",
     ),
 }
-REPEATED: Final = Meaning(
-    "“Received 2 times”: the gateway posts again when it is not sure that it was heard. A repeat is"
-    " counted and changes nothing.",
+DUPLICATE: Final = Meaning(
+    "It tells an event that is known already, perhaps in another spelling: the gateway posts again"
+    " when it is not sure that it was heard. It is counted and changes nothing.",
     "Nothing.",
 )
 

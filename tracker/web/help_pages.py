@@ -22,5 +22,5 @@ def show_statuses() -> ResponseReturnValue:
         statuses=explained.STATUSES,
         labels=LABELS,
         outcomes=[(one, OUTCOMES[one], meaning) for one, meaning in explained.OUTCOMES.items()],
-        repeated=explained.REPEATED,
+        duplicate=explained.DUPLICATE,
     )

@@ -208,12 +208,17 @@ def _event(number: int, entry: TimelineEntry, last: TimelineEntry | None) -> Eve
         source_label=SOURCES[entry.source],
         outcome=entry.outcome,
         outcome_reason=entry.outcome_reason,
-        times=f"received {entry.repeats + 1} times" if entry.repeats else None,
+        times=_times(entry.repeats) if entry.repeats else None,
         occurred_at=entry.occurred_at,
         postback_id=entry.postback_id,
         raw=document(entry.raw) if entry.raw else None,
         content_type=entry.content_type,
     )
+
+
+def _times(repeats: int) -> str:
+    duplicates = "1 duplicate" if repeats == 1 else f"{repeats:,} duplicates"
+    return f"received {repeats + 1:,} times, {duplicates}"
 
 
 def _refresh_seconds(row: MessageRow, now: datetime) -> int:
