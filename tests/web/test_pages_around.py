@@ -12,7 +12,7 @@ from tracker.domain.status import Status
 from tracker.protocol.request import from_xml
 from tracker.services.habits import FEWEST, Habit
 from tracker.store.db import Sessions
-from tracker.store.models import Message, Role, SendAttempt
+from tracker.store.models import Message, MessageContent, Role, SendAttempt
 from tracker.web.presenting.habits import habit_words
 
 SHOWN = "+1 202-555-0143"
@@ -42,6 +42,26 @@ def test_the_request_is_shown_as_the_gateway_gets_it_without_the_key(
     assert read.pass_data["SECVALUE1"] == "<x>"
     assert "API_KEY" not in document
     assert "the API key is left out" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"custom_text": [{"slide": None, "value": "See you"}]}, "<VALUE>See you</VALUE>"),
+        ({"pass_data": {"NO NAME": "x"}}, "It cannot be written as XML"),
+        ({"data": {"FIRST_NAME": "\x07"}}, "It cannot be written as XML"),
+    ],
+)
+def test_what_a_client_of_the_drop_in_sends_may_be_odd(
+    app: Flask, session_factory: Sessions, content: dict[str, object], said: str
+) -> None:
+    public_id = queued(session_factory)
+    with session_factory.begin() as session:
+        session.execute(update(MessageContent).values(content))
+    page = visitor(app).get(page_of(public_id))
+    assert page.status_code == 200
+    assert said in words(page)
+    assert "<SLIDE>" not in words(page)
 
 
 def test_a_discovery_that_was_left_out_is_not_in_the_request(

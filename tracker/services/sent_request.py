@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tracker.gateway import to_request
-from tracker.protocol.request import UnencodableError, to_xml
+from tracker.protocol.request import CustomText, UnencodableError, to_xml
 from tracker.store.rows import AttemptRow, ContentRow, MessageRow
 
 from .take import pass_message
@@ -32,9 +32,17 @@ def sent_request(
     asked = pass_message(message, content)
     if note:
         asked = replace(asked, ddm=None)
-    request = replace(to_request(asked, ""), to=to or message.recipient)
+    request = replace(
+        to_request(asked, ""), to=to or message.recipient, custom_text=_texts(content)
+    )
     try:
         document = to_xml(request).decode("utf-8")
     except UnencodableError:
         document = None
     return SentRequest(document, note)
+
+
+def _texts(content: ContentRow) -> tuple[CustomText, ...]:
+    """Return the texts of slides; a client of the drop-in may have named none for one."""
+    found = ((text.get("value") or "", text.get("slide")) for text in content.custom_text)
+    return tuple(CustomText(text, "" if slide is None else str(slide)) for text, slide in found)
