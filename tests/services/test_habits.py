@@ -8,7 +8,7 @@ from sqlalchemy import insert
 
 from tracker.domain.status import Status
 from tracker.services import habits
-from tracker.services.habits import FEWEST, Habit, Habits, read
+from tracker.services.habits import FEWEST, Habit, Habits
 from tracker.store.db import Sessions
 from tracker.store.models import Message
 
@@ -44,6 +44,16 @@ def sent(
         session.execute(insert(Message), [{**row, "public_id": uuid4()} for _ in range(count)])
 
 
+def read(sessions: Sessions, spid: str, now: datetime) -> Habit:
+    """Read what is known now, whatever was kept."""
+    return of(Habits(), sessions, spid, now)
+
+
+def of(known: Habits, sessions: Sessions, spid: str, now: datetime) -> Habit:
+    with sessions() as session:
+        return known.of(session, spid, now)
+
+
 def test_the_share_of_receipts_and_the_usual_time_are_learnt(sessions: Sessions) -> None:
     sent(sessions, 60, seconds=20)
     sent(sessions, 29, seconds=90)
@@ -57,7 +67,7 @@ def test_too_few_messages_tell_nothing(sessions: Sessions) -> None:
     sent(sessions, FEWEST, spid="0002222")
     assert read(sessions, SPID, NOW) == Habit(FEWEST - 1)
     assert read(sessions, "0002222", NOW).share == 1.0
-    assert Habits(sessions).of("0009999", NOW) == Habit(0)
+    assert read(sessions, "0009999", NOW) == Habit(0)
 
 
 @pytest.mark.parametrize("status", [Status.FAILED, Status.REFUSED, Status.ACCEPTED])
@@ -93,9 +103,9 @@ def test_what_carriers_are_called_fills_no_memory(
     sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(habits, "_MOST_KEPT", 3)
-    known = Habits(sessions)
+    known = Habits()
     for number in range(10):
-        known.of(str(number), NOW)
+        of(known, sessions, str(number), NOW)
     assert len(known._known) <= 3
 
 
@@ -105,8 +115,8 @@ def test_a_receipt_before_its_own_answer_takes_no_time(sessions: Sessions) -> No
 
 
 def test_habits_are_kept_for_some_minutes(sessions: Sessions) -> None:
-    known = Habits(sessions)
-    assert known.of(SPID, NOW) == Habit(0)
+    known = Habits()
+    assert of(known, sessions, SPID, NOW) == Habit(0)
     sent(sessions, FEWEST)
-    assert known.of(SPID, NOW + timedelta(minutes=4)) == Habit(0)
-    assert known.of(SPID, NOW + timedelta(minutes=5)).share == 1.0
+    assert of(known, sessions, SPID, NOW + timedelta(minutes=4)) == Habit(0)
+    assert of(known, sessions, SPID, NOW + timedelta(minutes=5)).share == 1.0

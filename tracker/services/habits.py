@@ -11,9 +11,10 @@ from statistics import median
 from threading import Lock
 from typing import Final
 
+from sqlalchemy.orm import Session
+
 from tracker.domain.status import Status
 from tracker.store import habits as store
-from tracker.store.db import Sessions
 from tracker.store.habits import Told
 
 LOOKED_AT: Final = 20_000  # messages, of all carriers together
@@ -43,18 +44,17 @@ class Habit:
 class Habits:
     """The habits of carriers, kept for a few minutes; safe to share between threads."""
 
-    def __init__(self, sessions: Sessions) -> None:
-        self._sessions = sessions
+    def __init__(self) -> None:
         self._lock = Lock()
         self._known: dict[str, tuple[datetime, Habit]] = {}
 
-    def of(self, spid: str, now: datetime) -> Habit:
+    def of(self, session: Session, spid: str, now: datetime) -> Habit:
         """Return what is known of a carrier."""
         with self._lock:
             read_at, habit = self._known.get(spid, (None, None))
         if habit and read_at and now - read_at < KEPT:
             return habit
-        habit = read(self._sessions, spid, now)
+        habit = read(session, spid, now)
         with self._lock:
             if len(self._known) >= _MOST_KEPT:
                 self._known.clear()
@@ -62,18 +62,17 @@ class Habits:
         return habit
 
 
-def read(sessions: Sessions, spid: str, now: datetime) -> Habit:
+def read(session: Session, spid: str, now: datetime) -> Habit:
     """Read what is known of a carrier."""
-    with sessions() as session:
-        heard = store.newest_to(
-            session,
-            spid,
-            _SENT,
-            since=now - PERIOD,
-            until=now - SETTLED,
-            looked_at=LOOKED_AT,
-            limit=SAMPLE,
-        )
+    heard = store.newest_to(
+        session,
+        spid,
+        _SENT,
+        since=now - PERIOD,
+        until=now - SETTLED,
+        looked_at=LOOKED_AT,
+        limit=SAMPLE,
+    )
     if len(heard) < FEWEST:
         return Habit(len(heard))
     received = [told for told in heard if told.status in _RECEIPTS]

@@ -41,7 +41,7 @@ def create_app(settings: Settings) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions[context.SETTINGS] = settings
     app.extensions[context.SESSIONS] = db.connect(settings.database_url)
-    app.extensions[context.HABITS] = Habits(app.extensions[context.SESSIONS])
+    app.extensions[context.HABITS] = Habits()
     app.extensions[dropin.DROP_IN] = _drop_in(settings, app.extensions[context.SESSIONS])
     app.extensions[RECEIVER] = Receiver(settings, postback_tokens(settings))
     if settings.trusted_proxies:

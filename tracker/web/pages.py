@@ -154,23 +154,8 @@ def show_message(public_id: UUID) -> ResponseReturnValue:
     with sessions()() as session:
         row = _message(session, public_id)
         view = _view(session, row)
-        content = messages.content(session, row.id)
-        batch = batches.by_id(session, row.batch_id) if row.batch_id else None
-        shown_pass = _pass(session, row, content)
-        sent = sent_request(row, content, messages.attempts(session, row.id), to=_shown_to(row))
-        others = messages.others_to(session, row, MOST_OTHERS + 1)
-        other_lines = _lines(session, others[:MOST_OTHERS])
-    return render_template(
-        "message.html",
-        message=view,
-        digest=texts.digest(view),
-        content=content_view(content),
-        batch=batch,
-        sent=sent,
-        others=other_lines,
-        has_more_others=len(others) > MOST_OTHERS,
-        **{"pass": shown_pass},
-    )
+        rest = _rest(session, row)
+    return render_template("message.html", message=view, digest=texts.digest(view), **rest)
 
 
 @bp.get("/messages/<uuid:public_id>/others")
@@ -303,11 +288,26 @@ def _view(session: Session, row: MessageRow) -> MessageView:
     around = Surroundings(
         carrier=messages.carrier_name(session, row.spid),
         handset=handsets.by_number(session, row.recipient),
-        habit=habits().of(row.spid, now()) if row.spid else None,
+        habit=habits().of(session, row.spid, now()) if row.spid else None,
         offers=len(answers.offers(session, row)),
         sight=auth.sight(),
     )
     return message_view(row, timeline.of_message(session, row), around, now())
+
+
+def _rest(session: Session, row: MessageRow) -> dict[str, object]:
+    """Return what does not change while the page of a message is open."""
+    content = messages.content(session, row.id)
+    others = messages.others_to(session, row, MOST_OTHERS + 1)
+    calls = messages.attempts(session, row.id)
+    return {
+        "content": content_view(content),
+        "batch": batches.by_id(session, row.batch_id) if row.batch_id else None,
+        "shown_pass": _pass(session, row, content),
+        "sent": sent_request(row, content, calls, to=_shown_to(row)),
+        "others": _lines(session, others[:MOST_OTHERS]),
+        "has_more_others": len(others) > MOST_OTHERS,
+    }
 
 
 def _shown_to(row: MessageRow) -> str | None:
