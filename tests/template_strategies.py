@@ -9,6 +9,7 @@ from tracker.domain.templates import (
     Barcode,
     BarcodeType,
     PassType,
+    Symbology,
     Template,
     ValueSource,
 )
@@ -30,6 +31,7 @@ def barcodes(draw: st.DrawFn) -> Barcode:
         type=kind,
         value_source=source or ValueSource.OTHER,
         alternate_text=draw(st.sampled_from(AlternateText)),
+        symbology=draw(st.sampled_from((None, *Symbology))),
     )
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from template_strategies import templates
 
 from tracker.domain.template_words import InvalidTemplateError, read, write
-from tracker.domain.templates import AlternateText, BarcodeType, PassType, Template
+from tracker.domain.templates import AlternateText, BarcodeType, PassType, Symbology, Template
 
 TICKET: dict[str, object] = {
     "title": "Event Ticket",
@@ -44,6 +44,16 @@ def test_what_is_written_down_reads_as_the_same_template(template: Template) -> 
 def test_words_and_names_may_be_written_in_any_case() -> None:
     template = read({**TICKET, "pass_type": "Event_Ticket", "dynamic_fields": [" headervalue1 "]})
     assert template == read(TICKET)
+
+
+def test_how_a_barcode_is_drawn_may_be_said_or_left_open() -> None:
+    barcode = {"allowed": True, "type": "fixed"}
+    assert read({**TICKET, "barcode": barcode}).barcode.symbology is None
+    drawn = read({**TICKET, "barcode": {**barcode, "symbology": "Code_128"}})
+    assert drawn.barcode.symbology is Symbology.CODE_128
+    assert wrong(barcode={**barcode, "symbology": "ean"}) == {
+        "barcode.symbology": "must be one of qr, pdf417, aztec, code 128"
+    }
 
 
 def test_a_stored_mms_without_a_pass_needs_a_title_alone() -> None:

@@ -38,7 +38,7 @@ def test_a_delivered_message_tells_its_whole_story(app: Flask, session_factory: 
         "order-7",
         "812",
         "N101 Message Sent Applied",
-        "N102 Message Sent/Delivered Applied received 2 times",
+        "N102 Message Sent/Delivered Applied received 2 times, 1 duplicate",
         "gateway's time 20 Nov 2026, 12:20:49 UTC",
         "Answer, word for word <RESPONSE/>",
         "<HANDSET>motol7c</HANDSET>",

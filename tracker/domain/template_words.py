@@ -4,7 +4,8 @@ title           text
 pass_type       boarding pass, coupon, event ticket, store card, generic
 has_pass        false for a stored MMS without a pass; the rest may be left out then
 barcode         allowed, type (fixed, dynamic), value_source (dynamic value, other),
-                alternate_text (none, fixed, dynamic)
+                alternate_text (none, fixed, dynamic), symbology (qr, pdf417, aztec, code 128;
+                may be left out: it only says how the dashboard draws the barcode)
 dynamic_fields  labels and values that each send may give, such as HEADERVALUE1
 fixed_fields    labels and values that the template holds
 dynamic_slots   relevance slots, 1 to 10, that each send may give
@@ -30,6 +31,7 @@ from .templates import (
     Barcode,
     BarcodeType,
     PassType,
+    Symbology,
     Template,
     ValueSource,
 )
@@ -38,7 +40,7 @@ FIELDS: Final = (
     "title", "pass_type", "has_pass", "barcode",
     "dynamic_fields", "fixed_fields", "dynamic_slots", "fixed_slots",
 )  # fmt: skip
-BARCODE_FIELDS: Final = ("allowed", "type", "value_source", "alternate_text")
+BARCODE_FIELDS: Final = ("allowed", "type", "value_source", "alternate_text", "symbology")
 MAX_TITLE: Final = 128
 MAX_ENTRIES: Final = 100  # of one list; there are 64 fields
 
@@ -86,6 +88,8 @@ def write(template: Template) -> dict[str, object]:
         if template.barcode.type is BarcodeType.DYNAMIC:
             barcode["value_source"] = template.barcode.value_source.value
         barcode["alternate_text"] = template.barcode.alternate_text.value
+        if template.barcode.symbology:
+            barcode["symbology"] = template.barcode.symbology.value
     kind = {"pass_type": template.pass_type.value} if template.pass_type else {}
     return {
         "title": template.title,
@@ -196,11 +200,13 @@ def _barcode(reader: _Reader) -> Barcode:
     is_dynamic = is_allowed and kind is BarcodeType.DYNAMIC
     source_of_value = words.word("value_source", ValueSource, is_needed=is_dynamic)
     text = words.word("alternate_text", AlternateText, is_needed=False)
+    symbology = words.word("symbology", Symbology, is_needed=False)
     return Barcode(
         is_allowed=is_allowed,
         type=(is_allowed and kind) or BarcodeType.FIXED,
         value_source=(is_dynamic and source_of_value) or ValueSource.OTHER,
         alternate_text=(is_allowed and text) or AlternateText.NONE,
+        symbology=symbology if is_allowed else None,
     )
 
 

@@ -50,6 +50,15 @@ class AlternateText(StrEnum):
     DYNAMIC = "dynamic"
 
 
+class Symbology(StrEnum):
+    """How the barcode is drawn; no send says it, only the template at the gateway."""
+
+    QR = "qr"
+    PDF417 = "pdf417"
+    AZTEC = "aztec"
+    CODE_128 = "code 128"
+
+
 SLOT_OF: Final = {name: slot for slot in SLOTS for name in slot_fields(slot)}
 # Every label and value: what can be fixed or dynamic by itself.
 TEXT_FIELDS: Final = tuple(f for f in PASS_FIELDS if fixed_code(f) and f not in SLOT_OF)
@@ -68,6 +77,7 @@ class Barcode:
     type: BarcodeType = BarcodeType.FIXED
     value_source: ValueSource = ValueSource.OTHER
     alternate_text: AlternateText = AlternateText.NONE
+    symbology: Symbology | None = None  # None: nobody has said it
 
     @property
     def takes_value(self) -> bool:

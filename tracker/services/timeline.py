@@ -28,6 +28,7 @@ class TimelineEntry:
     postback_id: int | None = None
     occurred_at: datetime | None = None
     raw: str | None = None
+    content_type: str | None = None  # of a postback: the only header that reading it depends on
 
 
 _ANSWERS = {
@@ -136,4 +137,5 @@ def _postback(row: PostbackRow, kept: BodyRow) -> TimelineEntry:
         postback_id=row.id,
         occurred_at=row.occurred_at,
         raw=document_of(kept.body, kept.content_type).text,
+        content_type=kept.content_type,
     )

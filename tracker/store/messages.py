@@ -96,6 +96,15 @@ def find(session: Session, text: str, limit: int) -> list[MessageRow]:
     return _rows(session, newest.order_by(Message.id.desc()).limit(limit))
 
 
+def others_to(session: Session, message: MessageRow, limit: int) -> list[MessageRow]:
+    """Return the newest other messages to the number of a message, newest first."""
+    to_number = select(*_COLUMNS).where(
+        Message.recipient == message.recipient, Message.id != message.id
+    )
+    newest = to_number.order_by(Message.created_at.desc(), Message.id.desc())
+    return _rows(session, newest.limit(limit))
+
+
 def content(session: Session, message_id: int) -> ContentRow:
     """Return what a message says."""
     return contents(session, [message_id])[message_id]

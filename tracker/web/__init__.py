@@ -7,6 +7,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from tracker import logs
 from tracker.config import Settings, kept_secret
 from tracker.services.dropin import DropIn, gateway_of
+from tracker.services.habits import Habits
 from tracker.services.take import Policy
 from tracker.store import db
 
@@ -19,6 +20,7 @@ from . import (
     gateway_page,
     handsets,
     health,
+    help_pages,
     journal,
     pages,
     pass_templates,
@@ -39,6 +41,7 @@ def create_app(settings: Settings) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions[context.SETTINGS] = settings
     app.extensions[context.SESSIONS] = db.connect(settings.database_url)
+    app.extensions[context.HABITS] = Habits()
     app.extensions[dropin.DROP_IN] = _drop_in(settings, app.extensions[context.SESSIONS])
     app.extensions[RECEIVER] = Receiver(settings, postback_tokens(settings))
     if settings.trusted_proxies:
@@ -52,6 +55,7 @@ def create_app(settings: Settings) -> Flask:
     pages.register(app)
     app.register_blueprint(journal.bp)
     app.register_blueprint(settle.bp)
+    app.register_blueprint(help_pages.bp)
     app.register_blueprint(watch.bp)
     app.register_blueprint(pass_templates.bp)
     app.register_blueprint(handsets.bp)

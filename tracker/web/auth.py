@@ -31,6 +31,7 @@ from tracker.store.models import Role
 from tracker.store.rows import UserRow
 
 from .context import now, sessions
+from .presenting.sight import Sight
 from .presenting.texts import next_minute, printable
 
 P = ParamSpec("P")
@@ -117,6 +118,12 @@ bp.before_request(csrf.protect)
 def viewer() -> Viewer | None:
     """Return the person who is logged in, if there is one."""
     return current_user if isinstance(current_user, Viewer) else None
+
+
+def sight() -> Sight:
+    """Return what the person who is logged in sees of numbers."""
+    person = viewer()
+    return Sight(is_whole=person is not None and person.may_act)
 
 
 def requires_role(

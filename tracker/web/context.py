@@ -7,15 +7,22 @@ from flask import current_app
 
 from tracker.config import Settings
 from tracker.domain.windows import SendWindow
+from tracker.services.habits import Habits
 from tracker.store.db import Sessions
 
 SESSIONS = "tracker.sessions"
 SETTINGS = "tracker.settings"
+HABITS = "tracker.habits"
 
 
 def sessions() -> Sessions:
     """Return the session factory."""
     return cast("Sessions", extension(SESSIONS))
+
+
+def habits() -> Habits:
+    """Return what carriers usually do."""
+    return cast("Habits", extension(HABITS))
 
 
 def settings() -> Settings:

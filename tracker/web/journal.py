@@ -50,7 +50,7 @@ def list_postbacks() -> ResponseReturnValue:
     return render_template(
         "postbacks.html",
         question=question,
-        lines=postback_lines(page.items, moment),
+        lines=postback_lines(page.items, moment, auth.sight()),
         older_url=question.url(cursor=page.next_cursor) if page.next_cursor else None,
         newest_url=question.url() if cursor else None,
         spool_note=_spool_note(moment),
@@ -67,8 +67,8 @@ def show_postback(postback_id: int) -> ResponseReturnValue:
         (described,) = shelf.described(session, [row], moment)
     return render_template(
         "postbacks_one.html",
-        postback=postback_view(row, body),
-        line=postback_line(described, moment),
+        postback=postback_view(row, body, auth.sight()),
+        line=postback_line(described, moment, auth.sight()),
     )
 
 

@@ -1,6 +1,5 @@
 """The dashboard: the list of messages, a message, a postback; and what to say in an error."""
 
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 from uuid import UUID
@@ -24,23 +23,28 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
 from tracker.domain.message import InvalidMessageError
-from tracker.services import answers, csv_files, manage, timeline, watch
+from tracker.domain.pass_face import face
+from tracker.services import answers, csv_files, manage, templates, timeline, watch
+from tracker.services.sent_request import sent_request
 from tracker.store import accounts, batches, handsets, messages, postbacks
+from tracker.store import templates as pass_templates
 from tracker.store.models import Role
-from tracker.store.rows import BodyRow, MessageRow, PostbackRow
+from tracker.store.rows import BodyRow, ContentRow, MessageRow, PostbackRow
 
 from . import auth, security
-from .context import now, sessions
+from .context import habits, now, sessions
 from .downloads import csv_answer
 from .presenting import texts
 from .presenting.content import content_view
 from .presenting.listing import Line, lines
-from .presenting.message import MessageView, message_view
+from .presenting.message import MessageView, Surroundings, message_view
+from .presenting.pass_view import PassView, pass_view
 from .presenting.postback import postback_view
 from .presenting.question import Question
 
 PAGE_SIZE: Final = 50
 MOST_FOUND: Final = 50  # one search shows no more; a number with more has a filter's work to do
+MOST_OTHERS: Final = 5  # messages to the same number, on the page of one
 LIST_REFRESH_SECONDS: Final = 5
 
 SECTIONS: Final = (
@@ -164,10 +168,24 @@ def show_message(public_id: UUID) -> ResponseReturnValue:
     with sessions()() as session:
         row = _message(session, public_id)
         view = _view(session, row)
-        content = content_view(messages.content(session, row.id))
-        batch = batches.by_id(session, row.batch_id) if row.batch_id else None
+        rest = _rest(session, row)
+    return render_template("message.html", message=view, digest=texts.digest(view), **rest)
+
+
+@bp.get("/messages/<uuid:public_id>/others")
+def list_others(public_id: UUID) -> ResponseReturnValue:
+    """Show what else was sent to the number of a message; the number stands in no address."""
+    with sessions()() as session:
+        row = _message(session, public_id)
+        rows = messages.find(session, row.recipient, MOST_FOUND)
+        found = _lines(session, rows)
     return render_template(
-        "message.html", message=view, digest=texts.digest(view), content=content, batch=batch
+        "search.html",
+        q="",
+        masked=auth.sight().number(row.recipient),
+        lines=found,
+        is_cut=len(found) == MOST_FOUND,
+        back_to=str(public_id),
     )
 
 
@@ -216,7 +234,7 @@ def show_postback(public_id: UUID, postback_id: int) -> ResponseReturnValue:
     """Show one postback in full."""
     row, body = _postback(public_id, postback_id)
     return render_template(
-        "postback.html", postback=postback_view(row, body), public_id=str(public_id)
+        "postback.html", postback=postback_view(row, body, auth.sight()), public_id=str(public_id)
     )
 
 
@@ -274,7 +292,7 @@ def _list_page() -> dict[str, object]:
 
 def _lines(session: Session, rows: list[MessageRow]) -> list[Line]:
     names = messages.carrier_names(session, {row.spid for row in rows if row.spid})
-    return lines(rows, names, now())
+    return lines(rows, names, now(), auth.sight())
 
 
 def _message(session: Session, public_id: UUID) -> MessageRow:
@@ -282,10 +300,47 @@ def _message(session: Session, public_id: UUID) -> MessageRow:
 
 
 def _view(session: Session, row: MessageRow) -> MessageView:
-    carrier = messages.carrier_name(session, row.spid)
-    handset = handsets.by_number(session, row.recipient)
-    view = message_view(row, timeline.of_message(session, row), carrier, now(), handset)
-    return replace(view, can_settle=answers.is_open(row), offers=len(answers.offers(session, row)))
+    around = Surroundings(
+        carrier=messages.carrier_name(session, row.spid),
+        handset=handsets.by_number(session, row.recipient),
+        habit=habits().of(session, row.spid, now()) if row.spid else None,
+        offers=len(answers.offers(session, row)),
+        sight=auth.sight(),
+    )
+    return message_view(row, timeline.of_message(session, row), around, now())
+
+
+def _rest(session: Session, row: MessageRow) -> dict[str, object]:
+    """Return what does not change while the page of a message is open."""
+    content = messages.content(session, row.id)
+    others = messages.others_to(session, row, MOST_OTHERS + 1)
+    calls = messages.attempts(session, row.id)
+    return {
+        "content": content_view(content),
+        "batch": batches.by_id(session, row.batch_id) if row.batch_id else None,
+        "shown_pass": _pass(session, row, content),
+        "sent": sent_request(row, content, calls, to=_shown_to(row)),
+        "others": _lines(session, others[:MOST_OTHERS]),
+        "has_more_others": len(others) > MOST_OTHERS,
+    }
+
+
+def _shown_to(row: MessageRow) -> str | None:
+    """Return what stands for the number in a document; None where the number itself may."""
+    sight = auth.sight()
+    return None if sight.is_whole else sight.number(row.recipient)
+
+
+def _pass(session: Session, row: MessageRow, content: ContentRow) -> PassView:
+    described = pass_templates.by_id(session, row.mms_id)
+    template = templates.template_of(described) if described else None
+    return pass_view(
+        face(template, row.mms_id, content.pass_data),
+        row.mms_id,
+        drawn_as=request.args.get("barcode"),
+        described_at=described.updated_at if described else None,
+        queued_at=row.created_at,
+    )
 
 
 def _postback(public_id: UUID, postback_id: int) -> tuple[PostbackRow, BodyRow]:

@@ -13,6 +13,7 @@ from tracker.domain.templates import (
     AlternateText,
     BarcodeType,
     PassType,
+    Symbology,
     ValueSource,
 )
 from tracker.protocol.passdata import SLOTS
@@ -55,6 +56,9 @@ _BARCODE_FIELDS: Final[Json] = {
         "Needed for a dynamic barcode; of `dynamic value` each send gives BARCODEVALUE.",
     ),
     "alternate_text": _word(AlternateText),
+    "symbology": said(
+        _word(Symbology), "How the dashboard draws the barcode; the gateway is not told."
+    ),
 }
 BARCODE: Final = component(
     "Barcode",
@@ -105,6 +109,7 @@ TICKET_EXAMPLE: Final[Json] = {
         "type": BarcodeType.DYNAMIC.value,
         "value_source": ValueSource.DYNAMIC_VALUE.value,
         "alternate_text": AlternateText.NONE.value,
+        "symbology": Symbology.QR.value,
     },
     "dynamic_fields": ["HEADERVALUE1"],
     "fixed_fields": ["HEADERLABEL1"],

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from tracker.domain.pass_face import PARTS
 from tracker.protocol.passdata import PASS_FIELDS, SLOTS, slot_fields
 from tracker.store.rows import ContentRow
 
@@ -14,13 +15,6 @@ _SINGLE: Final = {
     "THUMBNAILURL": "Thumbnail address",
     "BARCODEVALUE": "Barcode value",
     "BARCODETEXT": "Barcode text",
-}
-_LABELLED: Final = {
-    "HEADER": ("Header", 1),
-    "PRIMARY": ("Primary", 2),
-    "SEC": ("Secondary", 4),
-    "AUX": ("Auxiliary", 4),
-    "BACK": ("Back", 4),
 }
 _DISCOVERY: Final = (("title", "Title"), ("text", "Text"), ("timeout_minutes", "Wait, in minutes"))
 
@@ -65,7 +59,7 @@ def _pass_tables(data: Mapping[str, str]) -> list[Table]:
 
 
 def _labelled(data: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
-    for name, (title, count) in _LABELLED.items():
+    for name, title, count in PARTS:
         for number in range(1, count + 1):
             texts = [data.get(f"{name}{half}{number}", "") for half in ("LABEL", "VALUE")]
             if any(texts):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from tracker.domain import numbers
 from tracker.domain.fold import Outcome
 from tracker.domain.status import LABELS, Status
 from tracker.protocol.notification import Kind, digits
@@ -14,6 +13,7 @@ from tracker.services.shelf import Candidate, Waiting
 from tracker.store.rows import PostbackRow
 
 from .journal_question import KINDS, OUTCOMES
+from .sight import WHOLE, Sight
 from .texts import age, short_utc
 
 WAITING: Final = frozenset({Outcome.UNMATCHED, Outcome.QUARANTINED})
@@ -81,12 +81,14 @@ class ReplayLine:
     reason: str
 
 
-def postback_lines(found: Iterable[Waiting], now: datetime) -> list[PostbackLine]:
+def postback_lines(
+    found: Iterable[Waiting], now: datetime, sight: Sight = WHOLE
+) -> list[PostbackLine]:
     """Return postbacks as lines of the list."""
-    return [postback_line(one, now) for one in found]
+    return [postback_line(one, now, sight) for one in found]
 
 
-def postback_line(one: Waiting, now: datetime) -> PostbackLine:
+def postback_line(one: Waiting, now: datetime, sight: Sight = WHOLE) -> PostbackLine:
     """Return one postback as a line of the list."""
     row = one.row
     is_waiting = row.outcome in WAITING
@@ -100,7 +102,7 @@ def postback_line(one: Waiting, now: datetime) -> PostbackLine:
         received_at=row.received_at,
         received=short_utc(row.received_at, now),
         age=age(one.age) if is_waiting else None,
-        number=_number(row),
+        number=_number(row, sight),
         tracking_id=_text(row, "tracking_id"),
         message_id=str(row.message_public_id) if row.message_public_id else None,
         candidates=[_candidate(candidate, now) for candidate in one.candidates],
@@ -142,9 +144,9 @@ def _candidate(candidate: Candidate, now: datetime) -> CandidateLine:
     )
 
 
-def _number(row: PostbackRow) -> str | None:
+def _number(row: PostbackRow, sight: Sight) -> str | None:
     to = _text(row, "to")
-    return numbers.display(digits(to) or to) if to else None
+    return sight.number(digits(to) or to) if to else None
 
 
 def _text(row: PostbackRow, name: str) -> str | None:

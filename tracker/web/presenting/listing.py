@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from tracker.domain import numbers
 from tracker.store.rows import MessageRow
 
+from .sight import WHOLE, Sight
 from .texts import short_utc
 
 
@@ -27,12 +27,14 @@ class Line:
     tracking_id: str | None
 
 
-def lines(rows: Iterable[MessageRow], carriers: Mapping[str, str], now: datetime) -> list[Line]:
+def lines(
+    rows: Iterable[MessageRow], carriers: Mapping[str, str], now: datetime, sight: Sight = WHOLE
+) -> list[Line]:
     """Return messages as lines of the list."""
     return [
         Line(
             public_id=str(row.public_id),
-            recipient=numbers.display(row.recipient),
+            recipient=sight.number(row.recipient),
             status=row.status.value,
             status_label=row.status_label,
             created_at=row.created_at,

@@ -1,19 +1,24 @@
 """One message: where it is, why, and how it got there."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from tracker.domain import numbers
+from tracker.domain.explained import next_step
 from tracker.domain.reasons import status_reason
 from tracker.domain.status import FAILURES, Status
+from tracker.services import answers
+from tracker.services.habits import Habit
 from tracker.services.timeline import TimelineEntry
 from tracker.store.handsets import HandsetRow
 from tracker.store.rows import MessageRow
 
+from .habits import habit_words
 from .handsets import handset_facts
 from .parts import Fact, Facts, known
+from .sight import WHOLE, Sight
 from .texts import document, gap
 
 SOURCES: Final = {"ours": "Tracker", "gateway": "Gateway", "postback": "Postback"}
@@ -29,6 +34,7 @@ _STILL_TO_COME: Final = {
     Status.ACCEPTED: (_SENT, _DELIVERED),
     Status.SENT: (_DELIVERED,),
 }
+_AWAITING: Final = frozenset({Status.ACCEPTED, Status.SENT, Status.NO_RECEIPT})
 _STATES: Final = {
     Status.DELIVERED: "done",
     Status.UNKNOWN: "odd",
@@ -59,11 +65,15 @@ _RESEND_WARNINGS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One station on the way from queued to delivered; `state` is done, now, bad, odd or todo."""
+    """One station on the way from queued to delivered; `state` is done, now, bad, odd or todo.
+
+    `gap` is the time since the station before.
+    """
 
     label: str
     state: str
     at: datetime | None = None
+    gap: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +93,18 @@ class Event:
     occurred_at: datetime | None
     postback_id: int | None
     raw: str | None
+    content_type: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is known around a message: its carrier, its handset, its answer, and who looks."""
+
+    carrier: str | None = None
+    handset: HandsetRow | None = None
+    habit: Habit | None = None
+    offers: int = 0  # postbacks on the shelf that may be its answer
+    sight: Sight = WHOLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +117,8 @@ class MessageView:
     status: str
     status_label: str
     reason: str
+    next_step: str
+    habit: str | None  # of its carrier, while its receipt is awaited
     steps: list[Step]
     facts: list[Facts]
     events: list[Event]
@@ -103,38 +127,42 @@ class MessageView:
     resent_as: str | None
     resend_warning: str | None
     refresh_seconds: int
-    can_settle: bool = False
-    offers: int = 0  # postbacks on the shelf that may be its answer
+    can_settle: bool
+    offers: int  # postbacks on the shelf that may be its answer
 
 
 def message_view(
     row: MessageRow,
     entries: Sequence[TimelineEntry],
-    carrier: str | None,
+    around: Surroundings,
     now: datetime,
-    handset: HandsetRow | None = None,
 ) -> MessageView:
     """Return all of a message that may still change."""
+    habit = habit_words(around.habit) if around.habit else None
     return MessageView(
         public_id=str(row.public_id),
-        recipient=numbers.display(row.recipient),
+        recipient=around.sight.number(row.recipient),
         masked=numbers.masked(row.recipient),
         status=row.status.value,
         status_label=row.status_label,
         reason=status_reason(row),
+        next_step=next_step(row, around.offers),
+        habit=habit if row.status in _AWAITING else None,
         steps=steps(row),
         facts=[
-            Facts("Recipient", _recipient_facts(row, carrier)),
+            Facts("Recipient", _recipient_facts(row, around, habit)),
             Facts("Message", _message_facts(row)),
             Facts("Progress", _progress_facts(row)),
-            Facts("Handset known for this number", _known_handset(handset)),
+            Facts("Handset known for this number", _known_handset(around.handset)),
         ],
-        events=events(entries),
+        events=events(entries, row.recipient, around.sight),
         can_cancel=row.status is Status.QUEUED,
         can_resend=row.status not in (Status.QUEUED, Status.SENDING) and not row.resent_as,
         resent_as=str(row.resent_as) if row.resent_as else None,
         resend_warning=_RESEND_WARNINGS.get(row.status),
         refresh_seconds=_refresh_seconds(row, now),
+        can_settle=answers.is_open(row),
+        offers=around.offers,
     )
 
 
@@ -144,16 +172,29 @@ def steps(row: MessageRow) -> list[Step]:
     here = Step(row.status_label, _STATES.get(row.status, "now"), reached)
     stations = (("Queued", row.created_at), (_ACCEPTED, row.accepted_at), (_SENT, row.sent_at))
     past = [Step(name, "done", at) for name, at in stations if at and name != here.label]
-    return [*past, here, *(Step(name, "todo") for name in _STILL_TO_COME.get(row.status, ()))]
+    to_come = (Step(name, "todo") for name in _STILL_TO_COME.get(row.status, ()))
+    return [*_with_gaps([*past, here]), *to_come]
 
 
-def events(entries: Sequence[TimelineEntry]) -> list[Event]:
+def _with_gaps(reached: Sequence[Step]) -> Iterator[Step]:
+    last: datetime | None = None
+    for step in reached:
+        yield replace(step, gap=gap(step.at - last)) if step.at and last else step
+        last = step.at or last
+
+
+def events(entries: Sequence[TimelineEntry], recipient: str, sight: Sight = WHOLE) -> list[Event]:
     """Return the timeline, each entry with the time since the one before."""
     before: list[TimelineEntry | None] = [None, *entries[:-1]]
+    seen = [replace(entry, raw=_seen(entry.raw, recipient, sight)) for entry in entries]
     return [
         _event(number, entry, last)
-        for number, (entry, last) in enumerate(zip(entries, before, strict=True))
+        for number, (entry, last) in enumerate(zip(seen, before, strict=True))
     ]
+
+
+def _seen(raw: str | None, recipient: str, sight: Sight) -> str | None:
+    return sight.document(raw, recipient) if raw else None
 
 
 def _event(number: int, entry: TimelineEntry, last: TimelineEntry | None) -> Event:
@@ -167,11 +208,17 @@ def _event(number: int, entry: TimelineEntry, last: TimelineEntry | None) -> Eve
         source_label=SOURCES[entry.source],
         outcome=entry.outcome,
         outcome_reason=entry.outcome_reason,
-        times=f"received {entry.repeats + 1} times" if entry.repeats else None,
+        times=_times(entry.repeats) if entry.repeats else None,
         occurred_at=entry.occurred_at,
         postback_id=entry.postback_id,
         raw=document(entry.raw) if entry.raw else None,
+        content_type=entry.content_type,
     )
+
+
+def _times(repeats: int) -> str:
+    duplicates = "1 duplicate" if repeats == 1 else f"{repeats:,} duplicates"
+    return f"received {repeats + 1:,} times, {duplicates}"
 
 
 def _refresh_seconds(row: MessageRow, now: datetime) -> int:
@@ -180,13 +227,14 @@ def _refresh_seconds(row: MessageRow, now: datetime) -> int:
     return _FAST if now - row.updated_at < _FRESH else _SLOW
 
 
-def _recipient_facts(row: MessageRow, carrier: str | None) -> list[Fact]:
-    named = f"{carrier} ({row.spid})" if carrier else row.spid
+def _recipient_facts(row: MessageRow, around: Surroundings, habit: str | None) -> list[Fact]:
+    named = f"{around.carrier} ({row.spid})" if around.carrier else row.spid
     return known(
-        Fact("Number", numbers.display(row.recipient)),
+        Fact("Number", around.sight.number(row.recipient)),
         Fact("Handset", row.handset or "Not known yet"),
         Fact("System", row.os or ""),
         Fact("Carrier", named or "Not known yet"),
+        Fact("Carrier's habits", habit or ""),
         Fact("Operator id", row.operator_id or ""),
         Fact("Sent as", SENT_AS.get(row.sent_as or "", row.sent_as or "Not known yet")),
         Fact("Discovery message", (row.ddm_status or "no word of one").capitalize()),

@@ -1,12 +1,17 @@
 """One postback: what became of it, what it says, and the bytes it came in."""
 
 from dataclasses import dataclass
+from typing import Final
 
+from tracker.protocol.notification import digits
 from tracker.protocol.transport import document_of
 from tracker.store.rows import BodyRow, PostbackRow
 
 from .parts import Fact, known
+from .sight import WHOLE, Sight
 from .texts import document, printable
+
+_OF_PEOPLE: Final = frozenset({"to", "mobile", "reference_value"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +29,7 @@ class PostbackView:
     body_note: str | None
 
 
-def postback_view(row: PostbackRow, body: BodyRow) -> PostbackView:
+def postback_view(row: PostbackRow, body: BodyRow, sight: Sight = WHOLE) -> PostbackView:
     """Return one postback and its body."""
     text, note = _document(body)
     return PostbackView(
@@ -33,9 +38,9 @@ def postback_view(row: PostbackRow, body: BodyRow) -> PostbackView:
         outcome=row.outcome,
         outcome_reason=row.outcome_reason,
         facts=_facts(row, body),
-        fields=[(name, printable(_text(value))) for name, value in row.fields.items()],
+        fields=[(name, _field(name, value, sight)) for name, value in row.fields.items()],
         remarks=row.remarks,
-        body=text,
+        body=sight.document(text, digits(_text(row.fields.get("to", "")))),
         body_note=note,
     )
 
@@ -51,6 +56,11 @@ def _facts(row: PostbackRow, body: BodyRow) -> list[Fact]:
         Fact("Size", f"{len(body.body):,} bytes"),
         Fact("Place in the body", str(row.position + 1) if row.position else ""),
     )
+
+
+def _field(name: str, value: object, sight: Sight) -> str:
+    text = printable(_text(value))
+    return text if sight.is_whole or name not in _OF_PEOPLE else sight.number(text)
 
 
 def _text(value: object) -> str:

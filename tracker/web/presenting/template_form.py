@@ -6,22 +6,18 @@ from typing import Any, Final
 
 from tracker.domain import template_words
 from tracker.domain.message import Problem
-from tracker.domain.templates import TEXT_FIELDS, PassType, Template
+from tracker.domain.pass_face import PARTS
+from tracker.domain.templates import TEXT_FIELDS, PassType, Symbology, Template
 from tracker.protocol.passdata import SLOTS
 
 Description = Mapping[str, Any]
 
 EMPTY: Final[Description] = {"title": "", "has_pass": True, "barcode": {}}
 # Where the form says what is wrong right beside the field.
-BESIDE: Final = ("title", "pass_type", "mms_id", "barcode.type", "barcode.value_source")
+BESIDE: Final = (
+    "title", "pass_type", "mms_id", "barcode.type", "barcode.value_source", "barcode.symbology",
+)  # fmt: skip
 ABSENT, FIXED, DYNAMIC = "absent", "fixed", "dynamic"
-PARTS: Final = (
-    ("HEADER", "Header", 1),
-    ("PRIMARY", "Primary", 2),
-    ("SEC", "Secondary", 4),
-    ("AUX", "Auxiliary", 4),
-    ("BACK", "Back", 4),
-)
 CHOICES: Final = ((ABSENT, "Absent"), (FIXED, "Fixed"), (DYNAMIC, "Dynamic"))
 TYPES: Final = (
     (PassType.BOARDING_PASS.value, "Boarding pass"),
@@ -29,6 +25,13 @@ TYPES: Final = (
     (PassType.EVENT_TICKET.value, "Event ticket"),
     (PassType.STORE_CARD.value, "Store card"),
     (PassType.GENERIC.value, "Generic"),
+)
+SYMBOLOGIES: Final = (
+    ("", "Not known"),
+    (Symbology.QR.value, "QR code"),
+    (Symbology.PDF417.value, "PDF417"),
+    (Symbology.AZTEC.value, "Aztec code"),
+    (Symbology.CODE_128.value, "Code 128"),
 )
 
 
@@ -65,6 +68,7 @@ class FormView:
     others: list[str] = field(default_factory=list)  # beside no field of the form
     choices: tuple[tuple[str, str], ...] = CHOICES
     types: tuple[tuple[str, str], ...] = TYPES
+    symbologies: tuple[tuple[str, str], ...] = SYMBOLOGIES
 
 
 def read(form: Mapping[str, str]) -> Description:
@@ -126,6 +130,7 @@ def _barcode(form: Mapping[str, str]) -> dict[str, object]:
         "type": form.get("barcode_type", ""),
         "value_source": form.get("value_source", ""),
         "alternate_text": form.get("alternate_text", ""),
+        "symbology": form.get("symbology", ""),
     }
 
 
