@@ -20,6 +20,7 @@ from . import (
     handsets,
     health,
     journal,
+    overview,
     pages,
     pass_templates,
     postback_address,
@@ -50,6 +51,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(dropin.bp)
     app.register_blueprint(health.bp)
     pages.register(app)
+    app.register_blueprint(overview.bp)
     app.register_blueprint(journal.bp)
     app.register_blueprint(settle.bp)
     app.register_blueprint(watch.bp)
