@@ -35,7 +35,7 @@ def part(client: FlaskClient, name: str) -> str:
     answer = client.get(f"/overview/{name}")
     assert answer.status_code == 200
     assert "<html" not in answer.text
-    return answer.text
+    return answer.text.replace("\u00a0", " ")
 
 
 def figures(page: str) -> dict[str, tuple[str, str]]:

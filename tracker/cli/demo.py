@@ -35,7 +35,11 @@ class Moment(click.ParamType[datetime]):
     "--messages", type=click.IntRange(50, 5_000_000), default=5_000, show_default=True,
     help="About how many.",
 )  # fmt: skip
-@click.option("--until", type=Moment(), help="When the week ends, such as 2026-11-26T14:30; now.")
+@click.option(
+    "--until",
+    type=Moment(),
+    help="When the week ends, such as 2026-11-26T14:30, in UTC where no zone is given; now.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Another one, other traffic.")
 def demo(*, messages: int, until: datetime | None, seed: int) -> None:
     """Fill an empty database with a week of invented traffic, to look at.

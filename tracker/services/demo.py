@@ -27,6 +27,7 @@ from .demo_plan import CARRIERS, SENDER, Plan, Planned, Post
 from .rebuild import Progress
 
 AT_ONCE: Final = 256  # messages or postbacks in one transaction
+MOST_SEATS: Final = 600  # messages of the batch
 _NAMES: Final = UUID("6d5a1f0e-7a53-4c1c-9d7e-0f2f6c1f4b11")  # ids that follow from others
 
 
@@ -109,7 +110,7 @@ class Demo:
 
     def _add_batch(self) -> None:
         """Write down a file of messages that was paused when two thirds of it were sent."""
-        seats = self._plan.seats(max(12, self._messages // 60))
+        seats = self._plan.seats(min(MOST_SEATS, max(12, self._messages // 60)))
         with self._sessions.begin() as session:
             batch_id = batches.add(session, _batch(len(seats), self._plan, self._actor))
         self._add(seats, batch_id)

@@ -23,6 +23,7 @@ BATCH_BEFORE_END: Final = timedelta(minutes=40)
 SENDER: Final = "60856"
 CARRIERS: Final = {"0001890": "Verizon Wireless", "0001570": "T-Mobile", "0001140": "AT&T"}
 
+_LONGEST_CALL: Final = timedelta(seconds=32)
 _AREAS: Final = (
     "202", "206", "212", "213", "214", "215", "267", "303", "305", "312", "347", "404", "415",
     "503", "512", "602", "612", "617", "702", "704", "713", "773", "813", "901", "916",
@@ -150,7 +151,8 @@ class Plan:
             count = round(self._messages * passed / total) - made
             made += count
             begin = self.begin + hour * HOUR
-            moments = sorted(begin + self._random.random() * HOUR for _ in range(count))
+            room = HOUR - _LONGEST_CALL  # the last answers are to come before the end, too
+            moments = sorted(begin + self._random.random() * room for _ in range(count))
             yield [self._message(_whole(moment)) for moment in moments]
 
     def oddities(self) -> list[Post]:
@@ -176,7 +178,8 @@ class Plan:
     def forged(self, planned: Planned) -> Post:
         """Return a postback that names a message of ours and another recipient."""
         other = next(person for person in self._people if person.number != planned.to)
-        return Post(self._before(9), self._told("N102", other, planned.tracking_id))
+        at = planned.answered_at + timedelta(minutes=2)
+        return Post(at, self._told("N102", other, planned.tracking_id, at))
 
     def seats(self, rows: int) -> list[Planned]:
         """Return the messages of a file, of which two thirds are sent before it is paused."""

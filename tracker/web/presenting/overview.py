@@ -38,6 +38,7 @@ PART_LABELS: Final = {
     Part.FAILED: "Failed",
 }
 _SAME: Final = 0.005  # a change below this share is none
+_PERCENT: Final = "\u00a0%"  # no line is to break before it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,7 +250,7 @@ def _failed_meaning(share: float | None, red_from: float, *, is_bad: bool) -> st
     if share is None:
         return "Refused by the gateway, or not delivered"
     side = "too many: red from" if is_bad else "red from"
-    return f"{_percent(share)} of those the gateway was asked for; {side} {red_from:g} %"
+    return f"{_percent(share)} of those the gateway was asked for; {side} {red_from:g}{_PERCENT}"
 
 
 def _against(traffic: Traffic | None, measure: Measure) -> str:
@@ -263,7 +264,7 @@ def _against(traffic: Traffic | None, measure: Measure) -> str:
     change = here / usual - 1
     if abs(change) < _SAME:
         return f"{said}, as today"
-    return f"{said}; today {abs(change) * 100:,.0f} % {'more' if change > 0 else 'fewer'}"
+    return f"{said}; today {abs(change) * 100:,.0f}{_PERCENT} {'more' if change > 0 else 'fewer'}"
 
 
 def _normal_note(traffic: Traffic | None, now: datetime) -> str:
@@ -387,7 +388,7 @@ def _bounded(count: Bounded) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.1f}{_PERCENT}"
 
 
 def _duration(seconds: float) -> str:
