@@ -158,3 +158,27 @@ def test_a_slow_server_is_asked_less_often(browser: Browser, tracker: Up) -> Non
     passed_until_asked(visit.page, asked)
     context.close()
     assert visit.complaints == []
+
+
+def test_a_part_that_renews_itself_keeps_chart_table_and_focus(
+    browser: Browser, tracker: Up
+) -> None:
+    context = browser.new_context(locale="en-US")
+    visit = opened(context, tracker)
+    page = visit.page
+    page.get_by_text("As a table").first.click()
+    page.get_by_role("link", name="Failed").first.focus()
+    page.evaluate("document.getElementById('overview-today').dataset.isOld = 'yes'")
+    page.evaluate("htmx.trigger(document.getElementById('overview-today'), 'look')")
+    expect(page.locator("#overview-today:not([data-is-old])")).to_be_visible()
+    expect(page.locator("#overview-today .uplot")).to_have_count(1)
+    expect(page.get_by_role("table", name="Messages per hour by status")).to_be_visible()
+    expect(page.get_by_role("link", name="Failed").first).to_be_focused()
+    page.set_viewport_size({"width": 420, "height": 800})
+    page.wait_for_timeout(500)
+    box = page.locator("#overview-today .uplot").bounding_box()
+    assert box is not None
+    assert 250 < box["width"] < 420
+    assert_sound(page)
+    context.close()
+    assert visit.complaints == []
