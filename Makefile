@@ -47,7 +47,7 @@ $(VENV)/.dev: $(VENV)/bin/python requirements/dev.txt pyproject.toml
 	$(PROJECT)
 	@touch $@ $(VENV)/.run
 
-# Node only builds the pages' style sheet and fetches two scripts; without npm, PyPI's copy of Node does it.
+# Node only builds the pages' style sheet and fetches its scripts; without npm, PyPI's copy of Node does it.
 $(VENDOR)/.built: package.json package-lock.json $(wildcard tracker/web/assets/*) | $(VENV)/bin/python
 	PIP="$(PIP)" BIN="$(abspath $(BIN))" sh tracker/web/assets/build.sh $(VENDOR)
 	@touch $@

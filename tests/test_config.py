@@ -38,11 +38,20 @@ def test_an_empty_environment_is_enough() -> None:
         ("TRACKER_SECRET_KEY", "short"),
         ("TRACKER_GATEWAY_ZONE", "Mars/Olympus"),
         ("TRACKER_TRUSTED_PROXIES", "-1"),
+        ("TRACKER_FAILURE_SHARE", "0"),
+        ("TRACKER_FAILURE_SHARE", "101"),
+        ("TRACKER_FAILURE_SHARE", "few"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"^{name}: "):
         Settings.from_environ({name: value})
+
+
+@pytest.mark.parametrize(("text", "share"), [("5", 5.0), ("2.5 %", 2.5), ("100%", 100.0)])
+def test_the_share_of_failures_is_in_percent(text: str, share: float) -> None:
+    assert Settings.from_environ({}).failure_share == 3.0
+    assert Settings.from_environ({"TRACKER_FAILURE_SHARE": text}).failure_share == share
 
 
 def test_the_allow_list_has_networks_and_addresses_of_both_families() -> None:

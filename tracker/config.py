@@ -31,7 +31,7 @@ NAMES: Final = (
     "DATABASE_URL", "GATEWAY_URL", "GATEWAY_API_KEY", "GATEWAY_TIMEOUT_SECONDS", "DEFAULT_FROM",
     "POSTBACK_TOKENS", "POSTBACK_ALLOW_FROM", "POSTBACK_ALLOW_MODE", "SPOOL_DIR", "SECRET_KEY",
     "GATEWAY_ZONE", "TRUSTED_PROXIES", "SEND_RATE", "SEND_WINDOW", "SETTLE_UNKNOWN",
-    "DISCOVER_KNOWN",
+    "DISCOVER_KNOWN", "FAILURE_SHARE",
 )  # fmt: skip
 KNOWN: Final = frozenset(f"{PREFIX}{name}{end}" for name in NAMES for end in ("", "_FILE"))
 
@@ -78,6 +78,7 @@ class Settings:
     send_window: tuple[time, time] | None = None  # by the recipient's clock; the end is not in it
     settle_unknown: SettleUnknown = SettleUnknown.OFFER
     discover_known: bool = False  # ask for discovery also where the handset is known
+    failure_share: float = 3.0  # percent of failed messages from which the overview shows it in red
 
     def __repr__(self) -> str:
         """Hide everything: settings hold secrets, and a repr ends up in logs."""
@@ -109,6 +110,7 @@ class Settings:
             send_window=source.get("SEND_WINDOW", _window, None),
             settle_unknown=source.get("SETTLE_UNKNOWN", _settle_unknown, SettleUnknown.OFFER),
             discover_known=source.get("DISCOVER_KNOWN", _yes_or_no, False),
+            failure_share=source.get("FAILURE_SHARE", _percent, 3.0),
         )
 
     @property
@@ -312,6 +314,15 @@ def _rate(text: str) -> float:
     if not 0.01 <= rate <= 10_000:
         raise ValueError(f"{text!r} is not a number of messages a second from 0.01 to 10000")
     return rate
+
+
+def _percent(text: str) -> float:
+    number = text.removesuffix("%").rstrip()
+    is_number = number.isascii() and number.replace(".", "", 1).isdecimal()
+    percent = float(number) if is_number else -1.0
+    if not 0.1 <= percent <= 100:
+        raise ValueError(f"{text!r} is not a share from 0.1 to 100 percent, such as 3")
+    return percent
 
 
 def _window(text: str) -> tuple[time, time]:

@@ -74,7 +74,7 @@ def sqlite_tracker(tmp_path: Path, sqlite_url: str) -> Shell:
         "user", "user add", "user list", "user disable", "user password", "token",
         "token create", "token list", "token revoke", "postback-token", "postback-token create",
         "postback-token list", "postback-token revoke", "postback", "spool", "spool status",
-        "spool drain", "replay", "rebuild", "doctor", "settle",
+        "spool drain", "replay", "rebuild", "doctor", "settle", "demo",
     ],
 )  # fmt: skip
 def test_every_command_explains_itself_without_a_database(tmp_path: Path, command: str) -> None:

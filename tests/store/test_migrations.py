@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import event, inspect, text
 from sqlalchemy.orm import Session
 
-from tracker.store import db, ingest, messages, outbox, postbacks, schema, settling
+from tracker.domain.fold import Outcome
+from tracker.store import db, ingest, messages, outbox, overview, postbacks, schema, settling
 from tracker.store.base import UtcDateTime
 from tracker.store.db import Sessions
 from tracker.store.messages import MessageFilter
@@ -84,6 +85,13 @@ def plans_of(sessions: Sessions, ask: Callable[[Session], object]) -> list[str]:
     [
         (lambda s: outbox.due(s, 5, datetime.now(UTC)), "ix_messages_outbox"),
         (lambda s: outbox.counts(s, datetime.now(UTC)), "ix_messages_outbox"),
+        (lambda s: overview.hourly(s, datetime.now(UTC)), "ix_rollups_hour"),
+        (lambda s: overview.failures(s, datetime.now(UTC), 8), "ix_rollups_hour"),
+        (lambda s: overview.carriers(s, datetime.now(UTC), 8), "ix_rollups_hour"),
+        (overview.first_hour, "ix_rollups_hour"),
+        (lambda s: overview.sample(s, [datetime.now(UTC)] * 3, 5), "ix_messages_created_at"),
+        (lambda s: overview.queue(s, datetime.now(UTC)), "ix_messages_outbox"),
+        (lambda s: overview.on_shelf(s, Outcome.UNMATCHED), "ix_postbacks_not_applied"),
         (lambda s: outbox.tries(s, [1, 2]), "ix_send_attempts_message_id"),
         (lambda s: postbacks.keys_waiting(s, ["x", "y"]), "ix_postbacks_tracking_key"),
         (lambda s: outbox.expire_leases(s, datetime.now(UTC)), "ix_messages_outbox"),

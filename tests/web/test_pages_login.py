@@ -14,12 +14,14 @@ from tracker.store.db import Sessions
 from tracker.store.models import Role
 
 
-def test_a_right_password_opens_the_list(client: FlaskClient, session_factory: Sessions) -> None:
+def test_a_right_password_opens_the_overview(
+    client: FlaskClient, session_factory: Sessions
+) -> None:
     a_user(session_factory)
     answer = log_in(client, "olga")
     assert (answer.status_code, answer.location) == (303, "/")
-    page = client.get("/", follow_redirects=True)
-    assert "No message yet" in words(page)
+    page = client.get("/")
+    assert "Overview" in words(page)
     assert "Logged in as olga operator" in words(page)
 
 
@@ -161,6 +163,9 @@ def test_the_session_cookie_is_out_of_reach_and_secure_on_https(
     "path",
     [
         "/",
+        "/overview/today",
+        "/overview/health",
+        "/overview/detail",
         "/messages",
         "/messages/live",
         "/messages/search",

@@ -12,6 +12,7 @@ from . import (
     accounts,
     batch,
     database,
+    demo,
     doctor,
     gateway,
     messages,
@@ -53,6 +54,7 @@ for command in (
     templates.group,
     spool.spool,
     gateway.gateway,
+    demo.demo,
     doctor.doctor,
 ):
     cli.add_command(command)

@@ -2,20 +2,18 @@
 
 import signal
 import sys
-import time
-from contextlib import ExitStack
 from threading import Event
 from typing import Final
 
 import click
 
 from tracker.config import Settings
-from tracker.services.rebuild import STEP, Counts, Mode, Progress, Rebuild
+from tracker.services.rebuild import STEP, Counts, Mode, Rebuild
 from tracker.services.recompute import Difference
 
 from .common import RefusedError, actor, now, opened, plain, print_json, talk
+from .progress import Shown
 
-SECONDS_BETWEEN_LINES: Final = 5.0
 _CLEAR_LINE: Final = "\r\x1b[K"
 
 
@@ -64,36 +62,12 @@ def _run(work: Rebuild) -> bool:
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with _Shown() as shown:
+    with Shown() as shown:
         for progress in work.steps():
             shown.show(progress)
             if stop.is_set():
                 return False
     return True
-
-
-class _Shown(ExitStack):
-    """How far it is, on stderr: a bar on a terminal, elsewhere a line now and then."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._last = Progress("", 0, 0)
-        self._said_at = time.monotonic()
-
-    def show(self, progress: Progress) -> None:
-        """Show that so much is done."""
-        if not sys.stderr.isatty():
-            if time.monotonic() - self._said_at >= SECONDS_BETWEEN_LINES:
-                talk(f"{progress.stage}: {progress.done} of {progress.total}")
-                self._said_at = time.monotonic()
-            return
-        if progress.stage != self._last.stage:
-            self.close()
-            bar = click.progressbar(length=progress.total, label=progress.stage, file=sys.stderr)
-            self._bar = self.enter_context(bar)
-            self._last = Progress(progress.stage, 0, 0)
-        self._bar.update(progress.done - self._last.done)
-        self._last = progress
 
 
 def _print_line(difference: Difference) -> None:

@@ -43,6 +43,7 @@ class MessageFilter:
     mms_id: str | None = None
     spid: str | None = None
     handset: str | None = None
+    sent_as: str | None = None
     code: str | None = None  # of an answer or of any postback
     created_from: datetime | None = None
     created_to: datetime | None = None  # exclusive
@@ -204,6 +205,7 @@ def _conditions(wanted: MessageFilter) -> list[ColumnElement[bool]]:
         Message.mms_id: wanted.mms_id,
         Message.spid: wanted.spid,
         Message.handset: wanted.handset,
+        Message.sent_as: wanted.sent_as,
     }
     conditions = [column == value for column, value in equal.items() if value is not None]
     if wanted.status:

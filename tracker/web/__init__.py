@@ -22,6 +22,7 @@ from . import (
     health,
     help_pages,
     journal,
+    overview,
     pages,
     pass_templates,
     postback_address,
@@ -53,6 +54,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(dropin.bp)
     app.register_blueprint(health.bp)
     pages.register(app)
+    app.register_blueprint(overview.bp)
     app.register_blueprint(journal.bp)
     app.register_blueprint(settle.bp)
     app.register_blueprint(help_pages.bp)

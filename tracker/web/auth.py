@@ -210,7 +210,7 @@ def _require_login() -> ResponseReturnValue | None:
 
 
 def _next_path() -> str:
-    return local_path(request.values.get("next", "")) or url_for("pages.home")
+    return local_path(request.values.get("next", "")) or url_for("overview.show")
 
 
 def _locked(username: str, until: datetime) -> Response:

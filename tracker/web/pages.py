@@ -1,4 +1,7 @@
-"""The dashboard: the list of messages, a message, a postback; and what to say in an error."""
+"""The dashboard: the list of messages, a message, a postback; and what to say in an error.
+
+The overview at `/` is in `overview`.
+"""
 
 from http import HTTPStatus
 from typing import Final
@@ -48,6 +51,7 @@ MOST_OTHERS: Final = 5  # messages to the same number, on the page of one
 LIST_REFRESH_SECONDS: Final = 5
 
 SECTIONS: Final = (
+    ("Overview", "overview.show", "overview"),
     ("Messages", "pages.list_messages", "messages"),
     ("Batches", "batches.list_batches", "batches"),
     ("Postbacks", "journal.list_postbacks", "postbacks"),
@@ -100,12 +104,6 @@ def error_page(error: HTTPException) -> Response:
         if name in ("Allow", "Retry-After"):
             response.headers[name] = value
     return response
-
-
-@bp.get("/")
-def home() -> ResponseReturnValue:
-    """Go to the list; an overview may stand here later."""
-    return redirect(url_for("pages.list_messages"))
 
 
 @bp.get("/messages")
@@ -262,10 +260,15 @@ def _sections() -> list[tuple[str, str, str, bool]]:
     is_open = watch.open_alerts(sessions())
     counts = {"watch.list_alerts": f" ({is_open:,})" if is_open else ""}
     return [
-        (label + counts.get(endpoint, ""), url, symbol, request.path.startswith(url))
+        (label + counts.get(endpoint, ""), url, symbol, _is_below(url))
         for label, endpoint, symbol in SECTIONS
         for url in (url_for(endpoint),)
     ]
+
+
+def _is_below(url: str) -> bool:
+    """Say whether the page that is shown is this one, or below it; all pages are below `/`."""
+    return request.path == url or (url != "/" and request.path.startswith(url))
 
 
 def _list_page() -> dict[str, object]:

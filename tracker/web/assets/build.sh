@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the pages' style sheet and fetches htmx: sh tracker/web/assets/build.sh DEST
+# Builds the pages' style sheet and fetches htmx and uPlot: sh tracker/web/assets/build.sh DEST
 # Uses npm; where there is none, PyPI's copy of Node, installed with $PIP into $BIN.
 set -eu
 
@@ -22,7 +22,10 @@ npm ci --omit=optional --no-audit --no-fund --ignore-scripts --loglevel=error >/
 node_modules/.bin/sass --no-source-map --style=compressed --load-path=node_modules \
     --quiet-deps --silence-deprecation=import "$assets/site.scss" "$dest/site.css.new"
 cp node_modules/htmx.org/dist/htmx.min.js "$dest/htmx.min.js.new"
+cp node_modules/uplot/dist/uPlot.iife.min.js "$dest/uplot.min.js.new"
+cp node_modules/uplot/dist/uPlot.min.css "$dest/uplot.css.new"
 
 # Each file appears whole or not at all: a running server may be reading it.
-mv "$dest/site.css.new" "$dest/site.css"
-mv "$dest/htmx.min.js.new" "$dest/htmx.min.js"
+for name in site.css htmx.min.js uplot.min.js uplot.css; do
+    mv "$dest/$name.new" "$dest/$name"
+done

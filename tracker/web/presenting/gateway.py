@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from tracker.domain.pace import Pace
 from tracker.protocol.codes import error_meaning
 from tracker.services.gateway import GatewayView, explained
 from tracker.services.pace import GATEWAY
@@ -62,7 +63,7 @@ def gateway_view(view: GatewayView) -> GatewayPage:
     return GatewayPage(
         banner=banner_of(view.state) if view.state.is_paused else None,
         rate=rate,
-        slowed=_slowed(view) if view.pace.interval else None,
+        slowed=slowed_of(view.pace) if view.pace.interval else None,
         due=f"{view.queue.due:,}",
         later=f"{view.queue.later:,}",
         sending=f"{view.queue.sending:,}",
@@ -70,12 +71,13 @@ def gateway_view(view: GatewayView) -> GatewayPage:
     )
 
 
-def _slowed(view: GatewayView) -> Slowed:
-    code = view.pace.code or ""
+def slowed_of(pace: Pace) -> Slowed:
+    """Return how much the gateway has slowed us down, and why."""
+    code = pace.code or ""
     return Slowed(
-        every=f"{view.pace.interval.total_seconds():g} s",
+        every=f"{pace.interval.total_seconds():g} s",
         code=code,
         meaning=error_meaning(code) or "a code nobody documented",
-        since=view.pace.since,
-        until=view.pace.until,
+        since=pace.since,
+        until=pace.until,
     )

@@ -17,6 +17,7 @@ from .texts import printable
 FORM_TEXTS: Final = {"mms_id": "MMS id", "campaign_ref": "Campaign", "reference": "Reference"}
 LINK_TEXTS: Final = {
     "handset": "Handset",
+    "sent_as": "Sent as",
     "spid": "Carrier (SPID)",
     "code": "Code",
     "batch_id": "Batch",
