@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from queue import Empty, SimpleQueue
 from threading import Event
@@ -34,6 +35,7 @@ from tracker.store.outbox import Claim
 log = logging.getLogger(__name__)
 
 CALLS_AT_ONCE: Final = 64
+CLAIMED_AT_ONCE: Final = 16  # the other senders are to have some too
 FIRST_CALLS: Final = 8  # at once, until it is known that all is well; then one more for each
 IDLE_SECONDS: Final = 0.5
 GATHER_SECONDS: Final = 0.004  # answers that come this close together are recorded together
@@ -104,11 +106,13 @@ class Sender:
         free = self._room - self._under_way
         if free <= 0 or self._unrecorded:
             return Taken()
-        taken = self._claim(free)
+        limit = min(free, CLAIMED_AT_ONCE)
+        taken = self._claim(limit)
         self._under_way += len(taken.claims)
         for claim in taken.claims:
             pool.submit(self._connect, claim)
-        return taken
+        has_more = taken.is_more or (limit < free and len(taken.claims) == limit)
+        return replace(taken, is_more=has_more)
 
     def _claim(self, limit: int) -> Taken:
         try:

@@ -288,7 +288,7 @@ def expire_leases(session: Session, now: datetime) -> list[int]:
     found = select(Message.id).where(
         IS_IN_OUTBOX, Message.status == Status.SENDING, Message.lease_until <= now
     )
-    late = session.scalars(found.order_by(Message.id).with_for_update(skip_locked=True)).all()
+    late = session.scalars(found.with_for_update(skip_locked=True)).all()
     if not late:
         return []
     is_late = bulk.among(session, Message.id, late)

@@ -33,6 +33,7 @@ KEY = SandboxOptions().api_key
 BASE = 12_000_000_000
 BLOCK = 1000
 ANSWER_SECONDS = 0.05
+HEAD_START = 150  # messages that one may send before the other has looked at the queue
 SLOWEST = 10  # messages a second; a trial is given up below
 STOP_SECONDS = 60.0
 LONGEST_CALL = timedelta(seconds=10)  # from its row to its record, on a busy machine
@@ -271,7 +272,7 @@ def share(trial: SendStage) -> None:
             sender.end(signal.SIGTERM)
     counts = [sender.sent for sender in senders]
     trial.notes.append(f"the senders made {counts[0]} and {counts[1]} calls")
-    if min(counts) < trial.messages / 4:
+    if min(counts) < (trial.messages - HEAD_START) / 4:
         trial.complaints.append(f"one sender made {min(counts)} of {trial.messages} calls")
     if sum(counts) != trial.messages:
         trial.complaints.append(f"the senders recorded {sum(counts)} of {trial.messages} calls")
