@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import requests
@@ -22,6 +23,13 @@ from tracker.store import db, schema
 from tracker.store.db import Sessions
 from tracker.web import create_app
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+BROWSER_FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+]  # fmt: skip
 POSTBACK_TOKEN = "postback-token-of-the-tests"
 SHARED = Path(__file__).parents[1].parent / "shared" / "protocol"
 _numbers = itertools.count()
@@ -159,6 +167,17 @@ def chromium() -> str:
     if os.environ.get("CI"):
         pytest.fail("no Chromium found, and the browser tests may not be skipped in CI")
     pytest.skip("no Chromium found: browser tests are left out")
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> "Iterator[Browser]":
+    """One browser for the tests of a module."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415  # for few modules alone
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=BROWSER_FLAGS)
+        yield started
+        started.close()
 
 
 def wait_for_http(url: str, seconds: float = 20.0) -> None:

@@ -16,6 +16,20 @@ from tracker.domain.templates import (
 from tracker.protocol.passdata import PASS_FIELDS, SLOTS, latitude_field, longitude_field
 
 COORDINATES = frozenset(f(slot) for slot in SLOTS for f in (latitude_field, longitude_field))
+TICKET = Template(
+    title="Ticket",
+    pass_type=PassType.EVENT_TICKET,
+    barcode=Barcode(
+        is_allowed=True,
+        type=BarcodeType.DYNAMIC,
+        value_source=ValueSource.DYNAMIC_VALUE,
+        alternate_text=AlternateText.DYNAMIC,
+    ),
+    dynamic_fields=frozenset({"HEADERVALUE1"}),
+    fixed_fields=frozenset({"HEADERLABEL1"}),
+    dynamic_slots=frozenset({2}),
+    fixed_slots=frozenset({3}),
+)
 _KINDS = st.sampled_from(("absent", "dynamic", "fixed"))
 
 

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from threading import Event, Thread
 
@@ -53,17 +54,26 @@ def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
         time.sleep(0.02)
 
 
+@contextmanager
+def at_work(sender: Sender) -> Iterator[None]:
+    """Run a sender, tell it to stop in the end, and see it stop."""
+    stop = Event()
+    thread = Thread(target=sender.run, args=[stop])
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
 def test_it_sends_what_is_queued_until_it_is_stopped(
     sessions: Sessions, sandbox: RunningSandbox
 ) -> None:
     ids = [queued(sessions) for _ in range(20)]
-    stop = Event()
-    thread = Thread(target=a_sender(sessions, sandbox.gateway_url).run, args=[stop])
-    thread.start()
-    until(lambda: statuses(sessions) == {Status.ACCEPTED: 20})
-    stop.set()
-    thread.join(10)
-    assert not thread.is_alive()
+    with at_work(a_sender(sessions, sandbox.gateway_url)):
+        until(lambda: statuses(sessions) == {Status.ACCEPTED: 20})
     assert len({reloaded(sessions, i).tracking_id for i in ids}) == 20
 
 
@@ -142,28 +152,27 @@ def test_a_claim_without_a_call_is_queued_again_after_its_sender_died(
         assert len(gateway.calls) == 1
 
 
-class Hesitant(Gateway):
-    """A gateway that is far away."""
+class FarAway(Gateway):
+    """A gateway whose connections take a while to open, and stand a while before they are used."""
 
     def connect(self) -> Connection | NotSent:
         """Open a connection, slowly."""
-        time.sleep(0.3)
-        return super().connect()
+        opened = super().connect()
+        time.sleep(0.4)
+        return opened
+
+
+def far_away(sessions: Sessions, url: str) -> Sender:
+    gateway = FarAway(url, KEY, 5.0)
+    return Sender(sessions, gateway, zone=DEFAULT_ZONE, clock=lambda: datetime.now(UTC))
 
 
 def test_a_stop_while_a_connection_is_opened_is_a_stop(
     sessions: Sessions, sandbox: RunningSandbox
 ) -> None:
     public_id = queued(sessions)
-    gateway = Hesitant(sandbox.gateway_url, KEY, 5.0)
-    sender = Sender(sessions, gateway, zone=DEFAULT_ZONE, clock=lambda: datetime.now(UTC))
-    stop = Event()
-    thread = Thread(target=sender.run, args=[stop])
-    thread.start()
-    until(lambda: reloaded(sessions, public_id).status is Status.SENDING)
-    stop.set()
-    thread.join(20)
-    assert not thread.is_alive()
+    with at_work(far_away(sessions, sandbox.gateway_url)):
+        until(lambda: reloaded(sessions, public_id).status is Status.SENDING)
     assert reloaded(sessions, public_id).status is Status.ACCEPTED
 
 
@@ -171,18 +180,12 @@ def test_a_database_that_is_busy_when_a_call_begins_is_waited_for(
     sessions: Sessions, sandbox: RunningSandbox
 ) -> None:
     public_id = queued(sessions)
-    gateway = Hesitant(sandbox.gateway_url, KEY, 5.0)
-    sender = Sender(sessions, gateway, zone=DEFAULT_ZONE, clock=lambda: datetime.now(UTC))
-    stop = Event()
-    thread = Thread(target=sender.run, args=[stop])
-    thread.start()
-    until(lambda: reloaded(sessions, public_id).status is Status.SENDING)
-    with sessions.begin() as session:  # SQLite waits for 3 s
-        session.execute(update(Message).values(attempts=0))
-        time.sleep(4)
-    until(lambda: reloaded(sessions, public_id).status is Status.ACCEPTED, 15)
-    stop.set()
-    thread.join(20)
+    with at_work(far_away(sessions, sandbox.gateway_url)):
+        until(lambda: reloaded(sessions, public_id).status is Status.SENDING)
+        with sessions.begin() as session:  # SQLite waits for 3 s
+            session.execute(update(Message).values(attempts=0))
+            time.sleep(4)
+        until(lambda: reloaded(sessions, public_id).status is Status.ACCEPTED, 15)
     assert len(sandbox.calls) == 1
 
 
@@ -194,15 +197,8 @@ def test_a_gateway_that_hangs_up_before_the_call_costs_nothing(sessions: Session
             client, _ = tired.accept()
             client.close()
 
-        class Late(Gateway):
-            def connect(self) -> Connection | NotSent:
-                opened = super().connect()
-                time.sleep(0.5)
-                return opened
-
         Thread(target=hang_up, daemon=True).start()
-        gateway = Late(f"http://127.0.0.1:{tired.getsockname()[1]}/", KEY, 5.0)
-        Sender(sessions, gateway, zone=DEFAULT_ZONE, clock=lambda: datetime.now(UTC)).drain()
+        far_away(sessions, f"http://127.0.0.1:{tired.getsockname()[1]}/").drain()
     assert reloaded(sessions, public_id).status is Status.QUEUED
     assert attempts(sessions) == ["not_sent"]
 

@@ -41,6 +41,8 @@ IDLE_SECONDS: Final = 0.5
 GATHER_SECONDS: Final = 0.004  # answers that come this close together are recorded together
 LEASES_SECONDS: Final = 2.0  # between two looks for what senders left behind that are gone
 ROLLUP_SECONDS: Final = 10.0
+# Of the process: so long the one thread waits for its turn after each answer of the database.
+SWITCH_SECONDS: Final = 0.0005
 PATIENCE_SECONDS: Final = 40.0  # for the database, at the end: nobody gives an answer twice
 
 _GOES_WELL: Final = frozenset({"accepted", "refused"})  # each message may be wrong by itself

@@ -5,56 +5,18 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+from browser_support import Visit, assert_sound
+from playwright.sync_api import Browser, expect
 from running import Up, up
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "event-ticket.xml"
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update",
-]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def tracker(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator[Up]:
     with up(tmp_path_factory.mktemp("browser")) as started:
         yield started
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield started
-        started.close()
-
-
-class Visit:
-    """One browser window, and everything in it that should not happen."""
-
-    def __init__(self, page: Page, tracker: Up) -> None:
-        self.page = page
-        self.tracker = tracker
-        self.complaints: list[str] = []
-        page.on("console", self._on_console)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("request", self._on_request)
-
-    def log_in(self, path: str = "/") -> None:
-        self.page.goto(self.tracker.url + path)
-        self.page.get_by_label("User name").fill("admin")
-        self.page.get_by_label("Password").fill(self.tracker.password)
-        self.page.get_by_role("button", name="Log in").click()
-
-    def _on_console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            self.complaints.append(message.text)
-
-    def _on_request(self, request: Request) -> None:
-        if not request.url.startswith((self.tracker.url, "data:")):
-            self.complaints.append(f"asked another host: {request.url}")
 
 
 @pytest.fixture(params=[True, False], ids=["script", "no script"])
@@ -132,12 +94,3 @@ def test_every_page_fits_and_is_accessible(
         assert_sound(visit.page)
     context.close()
     assert visit.complaints == []
-
-
-def assert_sound(page: Page) -> None:
-    """No sideways scroll bar, and nothing serious that keeps people from using the page."""
-    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert page.evaluate(overflow) <= 0, page.url
-    found = Axe().run(page)
-    serious = [v for v in found.response["violations"] if v["impact"] in ("serious", "critical")]
-    assert serious == [], page.url

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import pytest
+from browser_support import Visit, assert_sound
 from playwright.sync_api import (
     Browser,
     BrowserContext,
@@ -12,10 +13,8 @@ from playwright.sync_api import (
     Request,
     Route,
     expect,
-    sync_playwright,
 )
 from running import Up, up
-from test_browser_flow import FLAGS, Visit, assert_sound
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 LAST = "Carriers"  # the heading that comes last
@@ -27,14 +26,6 @@ def tracker(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator
     with up(tmp_path_factory.mktemp("overview")) as started:
         started.run("demo", "--messages", "600")
         yield started
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield started
-        started.close()
 
 
 def opened(context: BrowserContext, tracker: Up) -> Visit:

@@ -7,9 +7,9 @@ from typing import Final, Literal
 
 import pytest
 import zxingcpp
-from playwright.sync_api import Browser, expect, sync_playwright
+from browser_support import Visit, assert_sound
+from playwright.sync_api import Browser, expect
 from running import Up, up
-from test_browser_flow import FLAGS, Visit, assert_sound
 
 from tracker.protocol.passdata import PASS_FIELDS
 
@@ -28,14 +28,6 @@ FORMATS: Final = {
 def tracker(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator[Up]:
     with up(tmp_path_factory.mktemp("browser-pass")) as started:
         yield started
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield started
-        started.close()
 
 
 def sent(tracker: Up, mms_id: str, **pass_data: str) -> str:

@@ -1,9 +1,10 @@
 """Each status and outcome is explained once, and every message says what to do next."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from facts import Facts
 
 from tracker.domain.explained import GROUPS, OUTCOMES, STATUSES, next_step
 from tracker.domain.fold import Outcome
@@ -12,24 +13,6 @@ from tracker.domain.status import Status
 from tracker.protocol.codes import ERROR_CODES
 
 NOW = datetime(2026, 11, 27, 18, 0, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Facts:
-    status: Status
-    attempts: int = 0
-    send_at: datetime | None = None
-    due_at: datetime | None = NOW
-    created_at: datetime = NOW
-    recipient: str = "12025550143"
-    sent_as: str | None = None
-    handset: str | None = None
-    status_details: str | None = None
-    error_code: str | None = None
-    error_info: str | None = None
-    tracking_id: str | None = None
-    resent_as: str | None = None
-    settled_as: str | None = None
 
 
 def test_every_word_is_explained_and_every_status_stands_in_one_group() -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from template_strategies import TICKET
 
 from tracker.domain.templates import (
     TEXT_FIELDS,
@@ -17,20 +18,6 @@ from tracker.domain.templates import (
 from tracker.protocol.codes import ERROR_CODES
 from tracker.protocol.passdata import SLOTS, fixed_code, slot_fields
 
-TICKET = Template(
-    title="Ticket",
-    pass_type=PassType.EVENT_TICKET,
-    barcode=Barcode(
-        is_allowed=True,
-        type=BarcodeType.DYNAMIC,
-        value_source=ValueSource.DYNAMIC_VALUE,
-        alternate_text=AlternateText.DYNAMIC,
-    ),
-    dynamic_fields=frozenset({"HEADERVALUE1"}),
-    fixed_fields=frozenset({"HEADERLABEL1"}),
-    dynamic_slots=frozenset({2}),
-    fixed_slots=frozenset({3}),
-)
 FINE = {"CUSTOMPASSID": "17", "BARCODEVALUE": "A-17"}
 
 

@@ -1,33 +1,15 @@
 """Status words, reasons, numbers and delays."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from facts import Facts
 
 from tracker.domain import numbers
 from tracker.domain.failures import is_of_account, reconnect_delay, retry_delay, throttle_delay
 from tracker.domain.reasons import status_reason
 from tracker.domain.status import FINAL, LABELS, Status, label
 from tracker.protocol.codes import ERROR_CODES, ErrorClass, error_class
-
-
-@dataclass(frozen=True)
-class Facts:
-    status: Status
-    attempts: int = 0
-    send_at: datetime | None = None
-    due_at: datetime = datetime(2026, 11, 27, 18, 0, tzinfo=UTC)
-    created_at: datetime = datetime(2026, 11, 27, 18, 0, tzinfo=UTC)
-    recipient: str = "12025550143"
-    sent_as: str | None = None
-    handset: str | None = None
-    status_details: str | None = None
-    error_code: str | None = None
-    error_info: str | None = None
-    tracking_id: str | None = None
-    resent_as: str | None = None
-    settled_as: str | None = None
 
 
 def test_a_delivery_by_sms_is_one_of_a_link() -> None:

@@ -15,7 +15,7 @@ from tracker.config import Settings, SettingsError, renewed_secret
 from tracker.gateway import Gateway
 from tracker.sandbox.options import KEPT_AT_MOST, SandboxOptions
 from tracker.sandbox.server import serve as serve_sandbox
-from tracker.sender import Sender
+from tracker.sender import SWITCH_SECONDS, Sender
 from tracker.services import accounts
 from tracker.services.postback_tokens import first_valid
 from tracker.services.take import Policy
@@ -100,6 +100,7 @@ def sender() -> None:
     settings = Settings.from_environ()
     gateway = _gateway(settings)
     sessions = opened(settings)
+    sys.setswitchinterval(SWITCH_SECONDS)
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import psycopg
-from psycopg.pq import ConnStatus
 from psycopg.pq.abc import PGresult
 from sqlalchemy import Engine
 
@@ -57,11 +56,6 @@ class LoopTeller:
         self._server.nonblocking = 1
         self._socket = self._server.socket
         loop.add_reader(self._socket, self._read)
-
-    @property
-    def is_usable(self) -> bool:
-        """The server can be asked again."""
-        return self._server.status == ConnStatus.OK
 
     def tell(self, rows: Rows, answered: Answered) -> None:
         """Commit the rows that can be done at once; `answered` is called once, never from here.

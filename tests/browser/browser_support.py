@@ -1,0 +1,40 @@
+"""A browser window that notes what should not happen in it, and what every page must be."""
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import ConsoleMessage, Page, Request
+from running import Up
+
+
+class Visit:
+    """One browser window, and everything in it that should not happen."""
+
+    def __init__(self, page: Page, tracker: Up) -> None:
+        self.page = page
+        self.tracker = tracker
+        self.complaints: list[str] = []
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", self._on_request)
+
+    def log_in(self, path: str = "/") -> None:
+        self.page.goto(self.tracker.url + path)
+        self.page.get_by_label("User name").fill("admin")
+        self.page.get_by_label("Password").fill(self.tracker.password)
+        self.page.get_by_role("button", name="Log in").click()
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def _on_request(self, request: Request) -> None:
+        if not request.url.startswith((self.tracker.url, "data:")):
+            self.complaints.append(f"asked another host: {request.url}")
+
+
+def assert_sound(page: Page) -> None:
+    """No sideways scroll bar, and nothing serious that keeps people from using the page."""
+    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(overflow) <= 0, page.url
+    found = Axe().run(page)
+    serious = [v for v in found.response["violations"] if v["impact"] in ("serious", "critical")]
+    assert serious == [], page.url
