@@ -23,7 +23,9 @@ from tracker.store.spool import SpoolError, SpoolState
 from . import auth
 from .context import now, sessions, settings
 from .postbacks import the_receiver
-from .presenting import overview as presenting
+from .presenting.overview import today_view
+from .presenting.overview_detail import detail_view
+from .presenting.overview_health import alerts_view, health_view
 from .security import asset
 
 T = TypeVar("T")
@@ -49,7 +51,7 @@ def today() -> str:
     moment = now()
     return render_template(
         "_overview_today.html",
-        today=presenting.today_view(
+        today=today_view(
             traffic=_asked(lambda session: overview.traffic(session, moment)),
             unmatched=_asked(overview.unmatched),
             quarantined=_asked(overview.quarantined),
@@ -66,7 +68,7 @@ def health() -> str:
     state = _asked(gateway_state.read)
     return render_template(
         "_overview_health.html",
-        health=presenting.health_view(
+        health=health_view(
             state=state,
             pace=pace.relaxed(state.pace, moment) if state else None,
             rate=settings().send_rate,
@@ -75,7 +77,7 @@ def health() -> str:
             spool=_spool(),
             now=moment,
         ),
-        alerts=presenting.alerts_view(
+        alerts=alerts_view(
             _asked(alerts.open_count),
             _asked(lambda session: alerts.open_ones(session, MOST_ALERTS)),
         ),
@@ -90,7 +92,7 @@ def detail() -> str:
     usual = recent.usual if recent else {}
     return render_template(
         "_overview_detail.html",
-        detail=presenting.detail_view(
+        detail=detail_view(
             recent=recent,
             failures=_asked(lambda session: overview.failures(session, moment)),
             carriers=_asked(lambda session: overview.carriers(session, moment, usual)),
