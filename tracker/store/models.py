@@ -150,7 +150,7 @@ class Postback(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     fingerprint: Mapped[bytes] = mapped_column(unique=True)  # SHA-256
-    body_id: Mapped[int] = mapped_column(BigId, ForeignKey("postback_bodies.id"), index=True)
+    body_id: Mapped[int] = mapped_column(BigId, ForeignKey("postback_bodies.id"))
     position: Mapped[int] = mapped_column(default=0)  # within the body: the oldest dialect batches
     received_at: Mapped[datetime]
     last_received_at: Mapped[datetime]
