@@ -151,9 +151,9 @@ class Gateway:
         """Ask for one pass to be sent, once: nothing is retried here."""
         return self.post(to_xml(to_request(message, self._api_key)))
 
-    def pass_on(self, request: PassRequest, original: str | None) -> Answer:
-        """Ask for what another client asks for, under our key; see `passed_on`."""
-        return self.post(passed_on(replace(request, api_key=self._api_key), original))
+    def passed_on(self, request: PassRequest, original: str | None) -> bytes:
+        """Return the bytes that ask for what another client asks for, under our key."""
+        return self._posted(passed_on(replace(request, api_key=self._api_key), original))
 
     def post(self, document: bytes) -> Answer:
         """Post one document and read the answer."""

@@ -1,6 +1,7 @@
 """The drop-in: recorded before the call, asked once, told the truth, and never asked again."""
 
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -216,8 +217,22 @@ def test_a_gateway_that_cannot_be_reached_leaves_a_refusal_and_no_queue(
     assert str(row.public_id) in (told.error_info or "")
     assert status_reason(row) == ("It was not sent: the gateway could not be reached.")
     assert claim_due(sessions, 10, CLOCK() + FAR) == []
-    with sessions() as session:
-        assert [a.outcome for a in messages.attempts(session, row.id)] == ["not_sent"]
+    assert row.attempts == 0
+
+
+def test_nothing_is_written_down_as_begun_while_the_connection_is_opened(
+    sessions: Sessions, key: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as clients:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/"  # nobody shakes hands
+        told = clients.submit(asked, a_drop_in(sessions, url, 1.0), a_document(key))
+        silent.settimeout(10)
+        with silent.accept()[0] as line:
+            assert line.recv(1)  # the client is connecting
+            assert all_messages(sessions) == []
+            assert told.result(10).error_code == "E503"
+    row = the_message(sessions)
+    assert (row.status, row.error_code, row.attempts) == (Status.REFUSED, "E503", 0)
 
 
 def test_a_number_on_our_own_list_is_refused_without_a_call(

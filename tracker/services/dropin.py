@@ -1,8 +1,9 @@
 """The drop-in: a client of the gateway calls us instead, and every message is tracked.
 
-The message and the call that begins are committed first; then the gateway is asked, in a thread of
-its own, so that whoever waits never waits longer than a lease lasts; then its answer is recorded
-and handed on word for word. The client has been told, so nothing is ever asked again.
+A connection is opened first; when it stands, the message and the call that begins are committed.
+Then the gateway is asked, in a thread of its own, so that whoever waits for the answer never waits
+longer than a lease lasts; then the answer is recorded and handed on word for word. The client has
+been told, so nothing is ever asked again.
 """
 
 import logging
@@ -19,7 +20,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 
 from tracker.domain.reasons import OUR_REFUSAL
-from tracker.gateway import Accepted, Answer, Gateway, NotSent, Refused, Unknown
+from tracker.gateway import Accepted, Answer, Connection, Gateway, NotSent, Refused, Unknown
 from tracker.protocol.request import PassRequest
 from tracker.store import dropin as rows
 from tracker.store import gateway_state, suppressions
@@ -107,41 +108,76 @@ class DropIn:
             raise _unavailable(call, "too many calls are under way; ask again in some seconds")
         asked = _Asked()
         try:
-            claimed = self._begin(call.request, public_id)
-            arguments = (gateway, call, claimed, asked, room)
+            document = gateway.passed_on(call.request, call.original)
+            claimed, connection = self._begin(gateway, call.request, public_id)
+            arguments = (connection, document, claimed, asked, room)
             Thread(target=self._ask, args=arguments, name="drop-in", daemon=True).start()
         except BaseException:
             room.release()
             raise
         return _told(asked, call, public_id)
 
-    def _begin(self, request: PassRequest, public_id: UUID) -> Claim:
-        """Commit the message and its call, or why there is none; a turn is waited for a little."""
+    def _begin(
+        self, gateway: Gateway, request: PassRequest, public_id: UUID
+    ) -> tuple[Claim, Connection]:
+        """Commit the message and its call, or why there is none; a turn is waited for a little.
+
+        No connection is opened before there may be a call, and no call begins without one: whatever
+        dies while it connects leaves nothing that nobody can say the outcome of.
+        """
         latest = self._clock() + LONGEST_TURN
-        while True:
-            now = self._clock()
-            with self._sessions.begin() as session:
-                turn = pace.allowance(session, 1, self._policy.rate, now)
-                refusal = _refusal(session, request, public_id, turn, latest)
-                if refusal is not None:
-                    rows.refuse(session, request, public_id, refusal.code, refusal.info, now)
-                elif turn.count:
-                    turn.take(session, 1, now)
-                    return rows.begin(session, request, public_id, now, is_probe=turn.is_probe)
+        opened: Connection | NotSent | None = None
+        try:
+            while True:
+                taken = self._take(opened, request, public_id, latest)
+                if isinstance(taken, Claim):
+                    assert isinstance(opened, Connection)  # noqa: S101  # no call without one
+                    return taken, opened
+                if taken.count:
+                    opened = gateway.connect()
+                else:
+                    time.sleep(SHORTEST_TURN_SECONDS)
+        except BaseException:
+            if isinstance(opened, Connection):
+                opened.close()
+            raise
+
+    def _take(
+        self,
+        opened: Connection | NotSent | None,
+        request: PassRequest,
+        public_id: UUID,
+        latest: datetime,
+    ) -> Claim | pace.Allowance:
+        """Begin the call if it may be made and its connection stands; else say what is allowed.
+
+        Raises:
+            CallRefusedError: there will be no call, and the message is written down as refused.
+        """
+        now = self._clock()
+        with self._sessions.begin() as session:
+            turn = pace.allowance(session, 1, self._policy.rate, now)
+            refusal = _refusal(session, request, turn, latest) or _not_reached(opened)
             if refusal is not None:
-                raise refusal
-            time.sleep(SHORTEST_TURN_SECONDS)
+                rows.refuse(session, request, public_id, *refusal, now)
+            elif turn.count and opened is not None:
+                turn.take(session, 1, now)
+                return rows.begin(session, request, public_id, now, is_probe=turn.is_probe)
+        if refusal is not None:
+            code, why = refusal
+            raise CallRefusedError(code, f"{why}; message {public_id}", request.to)
+        return turn
 
     def _ask(
         self,
-        gateway: Gateway,
-        call: Call,
+        connection: Connection,
+        document: bytes,
         claimed: Claim,
         asked: _Asked,
         room: BoundedSemaphore,
     ) -> None:
         try:
-            asked.answer = _answer(gateway, call)
+            asked.answer = _answer(connection, document)
             asked.is_answered.set()
             sent = send.record_patiently(
                 self._sessions,
@@ -175,9 +211,10 @@ def _with_pass_id(call: Call, public_id: UUID) -> Call:
     return replace(call, request=replace(call.request, pass_data=pass_data))
 
 
-def _answer(gateway: Gateway, call: Call) -> Answer:
+def _answer(connection: Connection, document: bytes) -> Answer:
     try:
-        return gateway.pass_on(call.request, call.original)
+        connection.start(document)
+        return connection.finish()
     except Exception as error:  # nobody can say how far it came
         log.exception("call failed")
         return Unknown(f"the call failed here: {type(error).__name__}")
@@ -191,8 +228,6 @@ def _told(asked: _Asked, call: Call, public_id: UUID) -> bytes:
     match asked.answer:
         case Accepted(raw=raw) | Refused(raw=raw):
             return raw
-        case NotSent():
-            raise CallRefusedError("E503", f"{NOT_REACHED}, message {public_id}", _to(call))
         case Unknown(why=why):
             raise _unknown(why, call, public_id)
     raise _unknown("no answer in time", call, public_id)
@@ -211,23 +246,28 @@ def _unavailable(call: Call, why: str) -> CallRefusedError:
 
 
 def _refusal(
-    session: Session, request: PassRequest, public_id: UUID, turn: pace.Allowance, latest: datetime
-) -> CallRefusedError | None:
-    """Return why there is no call: none to this number, none now, or none so soon."""
-    which = f"message {public_id}"
+    session: Session, request: PassRequest, turn: pace.Allowance, latest: datetime
+) -> tuple[str, str] | None:
+    """Return code and text of why there is no call: none to this number, none now, or so soon."""
     if found := suppressions.find(session, request.to or ""):
         info = f"the number is suppressed here since {found.since:%Y-%m-%d} ({found.reason})"
-        return CallRefusedError("E114", f"{OUR_REFUSAL}{info}, {which}", request.to)
+        return "E114", f"{OUR_REFUSAL}{info}"
     if turn.count:
         return None
     state = gateway_state.read(session)
     if state.is_paused:
         info = f"sending is paused since {state.paused_at:%Y-%m-%d %H:%M} UTC: {state.paused_why}"
-        return CallRefusedError("E503", f"{OUR_REFUSAL}{info}; {which}", request.to)
+        return "E503", f"{OUR_REFUSAL}{info}"
     if turn.next_at is None or turn.next_at > latest:
         info = "calls come faster than the gateway may be called; ask again later"
-        return CallRefusedError("E106", f"{OUR_REFUSAL}{info}, {which}", request.to)
+        return "E106", f"{OUR_REFUSAL}{info}"
     return None
+
+
+def _not_reached(opened: Connection | NotSent | None) -> tuple[str, str] | None:
+    """Say that there was no connection, or that the gateway hung up before it was asked."""
+    is_gone = isinstance(opened, NotSent) or (opened is not None and not opened.is_open())
+    return ("E503", NOT_REACHED) if is_gone else None
 
 
 def _too_fast(left: Allowance) -> str:
