@@ -28,7 +28,8 @@ STATUSES = [Status.DELIVERED] * 30 + [Status.SENT] * 8 + [Status.EXPIRED, Status
 def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(looking, "FEW", 7)
     monkeypatch.setattr(looking, "MOST", 25)
-    monkeypatch.setattr(looking, "MOST_HOURS", 4)
+    monkeypatch.setattr(looking, "MOST_HOURS", 9)
+    monkeypatch.setattr(looking, "MOST_RUNS", 3)
     monkeypatch.setattr(postbacks, "FEW", 7)
     monkeypatch.setattr(postbacks, "MOST", 25)
 
