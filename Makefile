@@ -1,6 +1,6 @@
 # make run    start everything on this machine: web, sender and sandbox gateway
 # make test   lint, types and the whole suite, on SQLite and on PostgreSQL
-# The rest: lint, bench, assets, lock, clean.
+# The rest: lint, bench, screenshots, assets, lock, clean.
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 LOCKED := $(PIP) --no-deps --require-hashes
 PROJECT := $(PIP) --no-deps --no-build-isolation --editable .
 
-.PHONY: run test lint bench assets lock clean
+.PHONY: run test lint bench screenshots assets lock clean
 
 run: $(VENV)/.run $(VENDOR)/.built
 	$(BIN)/tracker up --port $(PORT) --sandbox-port $(SANDBOX_PORT)
@@ -30,6 +30,10 @@ bench: $(VENV)/.dev
 	$(BIN)/python bench/receive.py
 	$(BIN)/python bench/send.py
 	$(BIN)/python bench/batch.py
+	$(BIN)/python bench/pages.py
+
+screenshots: $(VENV)/.dev $(VENDOR)/.built
+	$(BIN)/python docs/screenshots/take.py
 
 assets: $(VENDOR)/.built
 

@@ -112,6 +112,10 @@ def plans_of(sessions: Sessions, ask: Callable[[Session], object]) -> list[str]:
             "ix_messages_campaign_ref",
         ),
         (lambda s: messages.search(s, MessageFilter(), limit=5), "ix_messages_created_at"),
+        (
+            lambda s: messages.search(s, MessageFilter(handset="x"), limit=5),
+            "ix_messages_created_at",
+        ),
         (lambda s: messages.find(s, "12025550143", 5), "ix_messages_recipient"),
         (lambda s: settling.called(s, "1", "1", datetime.now(UTC)), "ix_messages_recipient"),
         (

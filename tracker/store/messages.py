@@ -1,7 +1,7 @@
 """Questions about messages."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -15,7 +15,9 @@ from tracker.domain.status import Status
 from tracker.protocol.tracking import tracking_key
 
 from . import bulk
-from .models import Batch, Carrier, Message, MessageContent, Postback, SendAttempt
+from .looking import Look, Place
+from .models import Batch, Carrier, Message, MessageContent, Postback, Rollup, SendAttempt
+from .rollups import hour_of
 from .rows import AttemptRow, ContentRow, MessageRow, Page
 
 _COLUMNS = tuple(getattr(Message, name) for name in MessageRow.__dataclass_fields__)
@@ -53,18 +55,34 @@ class MessageFilter:
 def search(
     session: Session, wanted: MessageFilter, *, limit: int, cursor: str | None = None
 ) -> Page[MessageRow]:
-    """Return one page, newest first.
+    """Return one page, newest first; it may be short where much had to be looked through.
 
     Raises:
         BadCursorError: `cursor` is not one that an earlier page gave.
     """
-    statement = select(*_COLUMNS).where(*_conditions(wanted))
-    if cursor is not None:
-        statement = statement.where(tuple_(Message.created_at, Message.id) < _read_cursor(cursor))
-    ordered = statement.order_by(Message.created_at.desc(), Message.id.desc()).limit(limit + 1)
-    found = _rows(session, ordered)
-    more = len(found) > limit
-    return Page(found[:limit], _cursor(found[limit - 1]) if more else None)
+    place = _read_cursor(cursor) if cursor is not None else None
+    others = _others(wanted)
+    if not others:
+        statement = select(*_COLUMNS).where(*_indexed(wanted))
+        if place is not None:
+            statement = statement.where(tuple_(Message.created_at, Message.id) < place)
+        ordered = statement.order_by(Message.created_at.desc(), Message.id.desc())
+        return _page(_rows(session, ordered.limit(limit + 1)), limit, None)
+    look = Look(session, _COLUMNS, _indexed(wanted), others, _alike(wanted), limit + 1, place)
+    is_at_the_end = look.is_at_the_end()
+    return _page(
+        [MessageRow(**row) for row in look.found], limit, None if is_at_the_end else look.place
+    )
+
+
+def _page(found: list[MessageRow], limit: int, place: Place | None) -> Page[MessageRow]:
+    """Return the page of what was found; `place` is how far was looked, where that is not all."""
+    if len(found) > limit:
+        last = found[limit - 1]
+        return Page(found[:limit], _cursor((last.created_at, last.id)))
+    if place is None:
+        return Page(found, None)
+    return Page(found, _cursor(place), looked_to=place[0] if len(found) < limit else None)
 
 
 def by_public_id(session: Session, public_id: UUID) -> MessageRow | None:
@@ -195,25 +213,16 @@ def known_references(session: Session, references: Iterable[str]) -> set[str]:
     return {reference for reference in session.scalars(known.distinct()) if reference}
 
 
-def _conditions(wanted: MessageFilter) -> list[ColumnElement[bool]]:
-    equal = {
+def _indexed(wanted: MessageFilter) -> list[ColumnElement[bool]]:
+    """Return the conditions that an index answers in the order of the list."""
+    conditions = _equal({
         Message.recipient: wanted.to,
         Message.tracking_key: wanted.tracking_id and tracking_key(wanted.tracking_id),
         Message.reference: wanted.reference,
         Message.custom_pass_id: wanted.custom_pass_id,
         Message.campaign_ref: wanted.campaign_ref,
         Message.mms_id: wanted.mms_id,
-        Message.spid: wanted.spid,
-        Message.handset: wanted.handset,
-        Message.sent_as: wanted.sent_as,
-    }
-    conditions = [column == value for column, value in equal.items() if value is not None]
-    if wanted.status:
-        conditions.append(Message.status.in_(wanted.status))
-    if wanted.code is not None:
-        code = wanted.code.upper()
-        told = and_(Postback.message_id == Message.id, Postback.code == code)
-        conditions.append(or_(Message.error_code == code, exists().where(told)))
+    })  # fmt: skip
     if wanted.batch_id is not None:
         batch = select(Batch.id).where(Batch.public_id == _uuid(wanted.batch_id))
         conditions.append(Message.batch_id == batch.scalar_subquery())
@@ -222,6 +231,41 @@ def _conditions(wanted: MessageFilter) -> list[ColumnElement[bool]]:
     if wanted.created_to is not None:
         conditions.append(Message.created_at < wanted.created_to)
     return conditions
+
+
+def _others(wanted: MessageFilter) -> list[ColumnElement[bool]]:
+    """Return the conditions on what postbacks change, which an index would make dear."""
+    conditions = _equal({
+        Message.spid: wanted.spid,
+        Message.handset: wanted.handset,
+        Message.sent_as: wanted.sent_as,
+    })  # fmt: skip
+    if wanted.status:
+        conditions.append(Message.status.in_(wanted.status))
+    if wanted.code is not None:
+        code = wanted.code.upper()
+        told = and_(Postback.message_id == Message.id, Postback.code == code)
+        conditions.append(or_(Message.error_code == code, exists().where(told)))
+    return conditions
+
+
+def _alike(wanted: MessageFilter) -> list[ColumnElement[bool]]:
+    """Return what the rollups of an hour must have for one of its messages to fit; [] for any."""
+    conditions = _equal({Rollup.spid: wanted.spid, Rollup.sent_as: wanted.sent_as})
+    if wanted.status:
+        conditions.append(Rollup.status.in_(wanted.status))
+    if not conditions:
+        return []
+    conditions += _equal({
+        Rollup.mms_id: wanted.mms_id, Rollup.campaign_ref: wanted.campaign_ref
+    })  # fmt: skip
+    if wanted.created_from is not None:
+        conditions.append(Rollup.hour >= hour_of(wanted.created_from))
+    return conditions
+
+
+def _equal(wanted: Mapping[Any, str | None]) -> list[ColumnElement[bool]]:
+    return [column == value for column, value in wanted.items() if value is not None]
 
 
 def _rows(session: Session, statement: Select[*tuple[Any, ...]]) -> list[MessageRow]:
@@ -233,11 +277,12 @@ def _first(session: Session, statement: Select[*tuple[Any, ...]]) -> MessageRow 
     return found[0] if found else None
 
 
-def _cursor(row: MessageRow) -> str:
-    return f"{(row.created_at - _EPOCH) // _MICROSECOND}-{row.id}"
+def _cursor(place: Place) -> str:
+    created_at, id_ = place
+    return f"{(created_at - _EPOCH) // _MICROSECOND}-{id_}"
 
 
-def _read_cursor(cursor: str) -> tuple[datetime, int]:
+def _read_cursor(cursor: str) -> Place:
     if not re.fullmatch(CURSOR["pattern"], cursor):
         raise BadCursorError("not a cursor of an earlier page")
     moment, _, number = cursor.partition("-")

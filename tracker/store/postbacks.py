@@ -1,18 +1,19 @@
 """The journal of postbacks: append-only, one row an event, its bytes apart."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, literal_column, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from tracker.domain.fold import Outcome
 from tracker.protocol.tracking import tracking_key
 
 from . import bulk
 from .db import clock
+from .looking import FEW, MOST
 from .models import Message, Postback, PostbackBody
 from .rows import BodyRow, Page, PostbackRow
 
@@ -128,13 +129,34 @@ class PostbackFilter:
 def search(
     session: Session, wanted: PostbackFilter, *, limit: int, before_id: int | None = None
 ) -> Page[PostbackRow]:
-    """Return one page of the journal, newest first; the cursor is the last id shown."""
-    statement = _select().where(*_conditions(wanted)).order_by(Postback.id.desc()).limit(limit + 1)
-    if before_id is not None:
-        statement = statement.where(Postback.id < before_id)
-    found = _rows(session, statement)
-    more = len(found) > limit
-    return Page(found[:limit], str(found[limit - 1].id) if more else None)
+    """Return one page of the journal, newest first; the cursor is the last id shown or looked at.
+
+    It may be short where much had to be looked through, see `looking`.
+    """
+    others = _others(wanted)
+    found: list[PostbackRow] = []
+    for size in (FEW, MOST) if others else (limit + 1,):
+        window = _window(Postback.id, _indexed(wanted), before_id).limit(size).subquery()
+        rows = _select().join(window, window.c.id == Postback.id).where(*others)
+        newest = rows.order_by(Postback.id.desc()).limit(limit + 1 - len(found))
+        found += _rows(session, newest)
+        if len(found) > limit:
+            return Page(found[:limit], str(found[limit - 1].id))
+        ends = _window(Postback.received_at, _indexed(wanted), before_id).add_columns(Postback.id)
+        last = session.execute(ends.offset(size - 1).limit(1)).one_or_none()
+        if last is None:
+            return Page(found, None)
+        looked_to, before_id = last
+    return Page(found, str(before_id), looked_to=looked_to if len(found) < limit else None)
+
+
+def _window(
+    column: InstrumentedAttribute[Any],
+    indexed: Sequence[ColumnElement[bool]],
+    before_id: int | None,
+) -> Select[Any]:
+    where = [*indexed, *([] if before_id is None else [Postback.id < before_id])]
+    return select(column).where(*where).order_by(Postback.id.desc())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +187,7 @@ def last_id(session: Session) -> int:
 
 
 def _untold(session: Session, untold: Untold) -> list[ColumnElement[bool]]:
-    conditions = _conditions(untold.wanted)
+    conditions = _indexed(untold.wanted) + _others(untold.wanted)
     if untold.ids:
         conditions.append(bulk.among(session, Postback.id, untold.ids))
     elif untold.wanted.outcome is None:
@@ -175,17 +197,23 @@ def _untold(session: Session, untold: Untold) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _conditions(wanted: PostbackFilter) -> list[ColumnElement[bool]]:
+def _indexed(wanted: PostbackFilter) -> list[ColumnElement[bool]]:
+    """Return the conditions that an index answers in the order of the journal."""
     equal = {
         Postback.outcome: wanted.outcome,
-        Postback.code: wanted.code and wanted.code.upper(),
-        Postback.kind: wanted.kind,
         Postback.tracking_key: wanted.tracking_id and tracking_key(wanted.tracking_id),
         Postback.message_id: wanted.message_id,
     }
     conditions = [column == value for column, value in equal.items() if value is not None]
     if wanted.outcome not in (None, Outcome.APPLIED):
         conditions.append(is_not_applied())
+    return conditions
+
+
+def _others(wanted: PostbackFilter) -> list[ColumnElement[bool]]:
+    """Return the conditions that are looked for row by row."""
+    equal = {Postback.code: wanted.code and wanted.code.upper(), Postback.kind: wanted.kind}
+    conditions = [column == value for column, value in equal.items() if value is not None]
     if wanted.received_from is not None:
         conditions.append(Postback.received_at >= wanted.received_from)
     if wanted.received_to is not None:

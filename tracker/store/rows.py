@@ -13,10 +13,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """One keyset page, newest first; `next_cursor` is None on the last one."""
+    """One keyset page, newest first; `next_cursor` is None on the last one.
+
+    A page that had much to look through may be short of items: then `looked_to` says how far back
+    it looked, and the next one goes on from there.
+    """
 
     items: list[T]
     next_cursor: str | None
+    looked_to: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
