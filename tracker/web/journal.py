@@ -1,6 +1,7 @@
 """The journal of postbacks: the list, one of them, its exact bytes, and judging anew.
 
-The receiver has `/postbacks/<token>`; these pages stand beside it, not below it.
+Bytes have whole numbers in them, which viewers do not see. The receiver has `/postbacks/<token>`;
+these pages stand beside it, not below it.
 """
 
 from collections.abc import Iterator
@@ -73,6 +74,7 @@ def show_postback(postback_id: int) -> ResponseReturnValue:
 
 
 @bp.get("/<int(max=9223372036854775807):postback_id>/bytes")
+@auth.requires_role(Role.OPERATOR)
 def show_bytes(postback_id: int) -> ResponseReturnValue:
     """Show the exact bytes, as text or as a hex dump."""
     row, body = _postback(postback_id)
@@ -81,6 +83,7 @@ def show_bytes(postback_id: int) -> ResponseReturnValue:
 
 
 @bp.get("/<int(max=9223372036854775807):postback_id>/raw")
+@auth.requires_role(Role.OPERATOR)
 def download(postback_id: int) -> ResponseReturnValue:
     """Give the exact bytes, as a file that no browser opens by itself."""
     _, body = _postback(postback_id)

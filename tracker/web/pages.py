@@ -237,6 +237,7 @@ def show_postback(public_id: UUID, postback_id: int) -> ResponseReturnValue:
 
 
 @bp.get("/messages/<uuid:public_id>/postbacks/<int(max=9223372036854775807):postback_id>/raw")
+@auth.requires_role(Role.OPERATOR)
 def download_postback(public_id: UUID, postback_id: int) -> ResponseReturnValue:
     """Give the exact bytes, as a file that no browser opens by itself."""
     _, body = _postback(public_id, postback_id)
@@ -315,7 +316,7 @@ def _view(session: Session, row: MessageRow) -> MessageView:
 
 def _rest(session: Session, row: MessageRow) -> dict[str, object]:
     """Return what does not change while the page of a message is open."""
-    content = messages.content(session, row.id)
+    content = auth.sight().content(messages.content(session, row.id), row.recipient)
     others = messages.others_to(session, row, MOST_OTHERS + 1)
     calls = messages.attempts(session, row.id)
     return {
