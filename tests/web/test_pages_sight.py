@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from html import unescape
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -57,7 +58,7 @@ def mo_message(text: str) -> bytes:
 def places(app: Flask, session_factory: Sessions) -> dict[str, list[object]]:
     """Put numbers wherever one may come to stand; return what addresses have in their places."""
     sessions = session_factory
-    people = {
+    people: dict[str, Any] = {
         "reference": f"order of {SPELLED}", "custom_subject": f"For {NUMBER}",
         "custom_text": [{"slide": 1, "value": f"Call {SPELLED}"}],
         "ddm": {"title": NUMBER, "text": SPELLED, "timeout_minutes": 5},
