@@ -23,6 +23,7 @@ from . import (
     serve,
     settle,
     spool,
+    tail,
     templates,
 )
 from .common import RefusedError, database_reason
@@ -46,6 +47,7 @@ for command in (
     batch.batch,
     batch.batches_,
     postbacks.postback,
+    tail.tail,
     replay.replay,
     rebuild.rebuild,
     accounts.user,

@@ -1,6 +1,6 @@
 """The lines of the list of postbacks, and of what a replay would change."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -108,6 +108,18 @@ def postback_line(one: Waiting, now: datetime, sight: Sight = WHOLE) -> Postback
         message_id=str(row.message_public_id) if row.message_public_id else None,
         candidates=[_candidate(candidate, now) for candidate in one.candidates],
     )
+
+
+def news_of(lines: Sequence[PostbackLine], seen_id: int) -> str:
+    """Say to those who do not see the list what came since `seen_id`; no two sayings are alike."""
+    fresh = [line for line in lines if line.id > seen_id]
+    if not fresh:
+        return ""
+    newest = f"{fresh[0].title}, {fresh[0].outcome_label.lower()}"
+    if len(fresh) == 1:
+        return f"New postback {fresh[0].id}: {newest}."
+    many = "a page full of" if len(fresh) == len(lines) else str(len(fresh))
+    return f"{many.capitalize()} new postbacks, the newest {fresh[0].id}: {newest}."
 
 
 def title(row: PostbackRow) -> str:
