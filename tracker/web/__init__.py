@@ -29,6 +29,7 @@ from . import (
     postbacks,
     problems,
     settle,
+    trouble,
     watch,
 )
 from .receiver import RECEIVER, Receiver
@@ -59,6 +60,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(settle.bp)
     app.register_blueprint(help_pages.bp)
     app.register_blueprint(watch.bp)
+    app.register_blueprint(trouble.bp)
     app.register_blueprint(pass_templates.bp)
     app.register_blueprint(handsets.bp)
     app.register_blueprint(gateway_page.bp)

@@ -27,14 +27,14 @@ from werkzeug.exceptions import HTTPException
 
 from tracker.domain.message import InvalidMessageError
 from tracker.domain.pass_face import face
-from tracker.services import answers, csv_files, manage, templates, timeline, watch
+from tracker.services import answers, csv_files, manage, templates, timeline
 from tracker.services.sent_request import sent_request
 from tracker.store import accounts, batches, handsets, messages, postbacks
 from tracker.store import templates as pass_templates
 from tracker.store.models import Role
 from tracker.store.rows import BodyRow, ContentRow, MessageRow, PostbackRow
 
-from . import auth, security
+from . import auth, security, trouble
 from .context import habits, now, sessions
 from .downloads import csv_answer
 from .presenting import texts
@@ -258,7 +258,7 @@ def _sections() -> list[tuple[str, str, str, bool]]:
 
     Alerts are counted for each page: who looks at anything is to know of them.
     """
-    is_open = watch.open_alerts(sessions())
+    is_open = trouble.of_page().alerts
     counts = {"watch.list_alerts": f" ({is_open:,})" if is_open else ""}
     return [
         (label + counts.get(endpoint, ""), url, symbol, _is_below(url))
