@@ -11,6 +11,7 @@ from tracker.config import SettingsError
 from . import (
     accounts,
     batch,
+    carriers,
     database,
     demo,
     doctor,
@@ -54,6 +55,7 @@ for command in (
     accounts.token,
     postback_tokens.postback_token,
     templates.group,
+    carriers.group,
     spool.spool,
     gateway.gateway,
     demo.demo,

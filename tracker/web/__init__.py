@@ -15,6 +15,7 @@ from . import (
     api,
     api_docs,
     batches,
+    carriers,
     context,
     dropin,
     gateway_page,
@@ -63,6 +64,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(trouble.bp)
     app.register_blueprint(pass_templates.bp)
     app.register_blueprint(handsets.bp)
+    app.register_blueprint(carriers.bp)
     app.register_blueprint(gateway_page.bp)
     app.register_blueprint(batches.bp)
     app.register_blueprint(postback_address.bp)

@@ -60,6 +60,7 @@ SECTIONS: Final = (
     ("Gateway", "gateway_page.show", "sending"),
     ("Templates", "pass_templates.list_templates", "templates"),
     ("Handsets", "handsets.show", "handset"),
+    ("Carriers", "carriers.list_carriers", "carrier"),
 )
 ERRORS: Final = {
     400: ("This cannot be read", "The address or the form is not complete. Go back and try again."),
