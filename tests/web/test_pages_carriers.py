@@ -67,7 +67,7 @@ def test_a_file_is_shown_first_and_imported_as_it_was_shown(
     assert done.status_code == 303
     text = words(client.get(done.location))
     assert "Imported: 1 new, 1 changed, 1 gone, 0 as before." in text
-    assert "Telefónica España 0034010" in text
+    assert "Telefónica : its messages España 0034010" in text
     assert "AT&T" not in text
 
 
@@ -163,9 +163,13 @@ def test_it_says_what_is_known_of_messages_and_which_spids_have_no_name(
     arrived(session_factory, a_postback("N102", TRACKINGID="T0"))
     with session_factory.begin() as session:
         session.execute(update(Message).values(created_at=datetime.now(UTC) - timedelta(hours=3)))
-    text = words(visitor(app, Role.VIEWER).get(LIST))
-    assert "Verizon Wireless United States 0001890 Messages 2 With receipt 50 %" in text
-    assert "Messages also name 0009990 , which the list does not have." in text
+    kept(session_factory, VERIZON, Entry("0001890", "Canada", "Bell"))
+    client = visitor(app, Role.VIEWER)
+    text = words(client.get(LIST))
+    both = "Verizon Wireless / Bell : its messages United States / Canada 0001890 Messages 2"
+    assert f"{both} With receipt 50 %" in text
+    assert text.index(both) < text.index("No name yet : its messages 0009990 Messages 1")
+    assert "No name yet" not in words(client.get(f"{LIST}?q=verizon"))
 
 
 def test_a_name_is_on_the_pages_of_messages_at_once(app: Flask, session_factory: Sessions) -> None:

@@ -54,16 +54,13 @@ def everything(session: Session) -> list[CarrierRow]:
     return [CarrierRow(*row) for row in session.execute(select(*_COLUMNS).order_by(Carrier.id))]
 
 
-def unnamed(session: Session, spids: Collection[str]) -> list[str]:
-    """Return those of the SPIDs that the list does not have."""
+def of_spids(session: Session, spids: Collection[str]) -> list[CarrierRow]:
+    """Return the carriers that these SPIDs stand for, one after the other."""
     if not spids:
         return []
-    there = set(
-        session.scalars(
-            select(Carrier.spid).where(bulk.among(session, Carrier.spid, sorted(spids)))
-        )
-    )
-    return sorted(set(spids) - there)
+    wanted = bulk.among(session, Carrier.spid, sorted(spids))
+    found = session.execute(select(*_COLUMNS).where(wanted).order_by(Carrier.spid, Carrier.id))
+    return [CarrierRow(*row) for row in found]
 
 
 def lock(session: Session) -> None:

@@ -22,12 +22,12 @@ from . import auth
 from .context import habits, now, sessions
 from .pages import actor
 from .presenting import texts
-from .presenting.carriers import carrier_lines, changes
+from .presenting.carriers import carrier_lines, changes, most_used, used_lines
 
 PAGE_SIZE: Final = 50
 MOST_PROBLEMS: Final = 20  # shown
 LONGEST_WORDS: Final = 64
-MOST_UNNAMED: Final = 20
+MOST_USED: Final = 20
 ROOM: Final = 65_536  # for the fields of a form beside its file
 
 bp = Blueprint("carriers", __name__, url_prefix="/carriers")
@@ -53,13 +53,14 @@ def list_carriers() -> ResponseReturnValue:
     with sessions()() as session:
         page = store.page(session, words, limit=PAGE_SIZE, after=_place(cursor))
         known = habits().of_all(session, now())
-        unnamed = [] if words or cursor else store.unnamed(session, known)
+        spids = [] if words or cursor else most_used(known, MOST_USED)
+        named = store.of_spids(session, spids)
     next_, q = page.next_cursor, words or None
     return render_template(
         "carriers.html",
         lines=carrier_lines(page.items, known),
         q=words,
-        unnamed=unnamed[:MOST_UNNAMED],
+        used=used_lines(spids, named, known),
         next_url=url_for("carriers.list_carriers", q=q, cursor=next_) if next_ else None,
         first_url=url_for("carriers.list_carriers", q=q) if cursor else None,
     )
