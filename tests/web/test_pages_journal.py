@@ -386,7 +386,7 @@ def test_the_download_is_the_exact_bytes_and_nothing_a_browser_opens(
 ) -> None:
     body = UNREADABLE + b"\xff\x00\r\n<script>alert(1)</script>"
     postback_id = arrived(session_factory, body, "text/html")
-    answer = visitor(app, Role.VIEWER).get(f"/journal/{postback_id}/raw")
+    answer = visitor(app).get(f"/journal/{postback_id}/raw")
     assert answer.data == body
     assert answer.content_type == "text/plain"
     assert answer.headers["Content-Disposition"] == (
@@ -398,7 +398,7 @@ def test_the_download_is_the_exact_bytes_and_nothing_a_browser_opens(
 def test_a_viewer_may_look_and_may_not_replay(app: Flask, session_factory: Sessions) -> None:
     postback_id = arrived(session_factory, a_postback("N102", TRACKINGID="LOST"))
     client = visitor(app, Role.VIEWER)
-    for path in ("/journal", f"/journal/{postback_id}", f"/journal/{postback_id}/bytes"):
+    for path in ("/journal", f"/journal/{postback_id}"):
         page = client.get(path)
         assert page.status_code == 200
         assert "Replay" not in words(page)

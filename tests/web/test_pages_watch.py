@@ -193,7 +193,7 @@ def test_suppressed_numbers_are_paged_without_a_gap_and_without_a_number_in_an_a
     made = [f"1202555014{number}" for number in range(5)]
     for number in made:
         suppress(session_factory, number)
-    client = visitor(app, Role.VIEWER)
+    client = visitor(app)
     page, seen = client.get("/suppressed"), []
     while True:
         seen += re.findall(r'role="rowheader">\+1 202-555-(\d+)<', page.text)

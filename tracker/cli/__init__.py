@@ -11,6 +11,7 @@ from tracker.config import SettingsError
 from . import (
     accounts,
     batch,
+    carriers,
     database,
     demo,
     doctor,
@@ -23,6 +24,7 @@ from . import (
     serve,
     settle,
     spool,
+    tail,
     templates,
 )
 from .common import RefusedError, database_reason
@@ -46,12 +48,14 @@ for command in (
     batch.batch,
     batch.batches_,
     postbacks.postback,
+    tail.tail,
     replay.replay,
     rebuild.rebuild,
     accounts.user,
     accounts.token,
     postback_tokens.postback_token,
     templates.group,
+    carriers.group,
     spool.spool,
     gateway.gateway,
     demo.demo,

@@ -4,7 +4,8 @@ Read from a bounded sample of the newest messages, and kept for a while. Message
 are left out: their receipts may still be on the way.
 """
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
@@ -47,6 +48,7 @@ class Habits:
     def __init__(self) -> None:
         self._lock = Lock()
         self._known: dict[str, tuple[datetime, Habit]] = {}
+        self._all: tuple[datetime | None, dict[str, Habit]] = (None, {})
 
     def of(self, session: Session, spid: str, now: datetime) -> Habit:
         """Return what is known of a carrier."""
@@ -61,6 +63,17 @@ class Habits:
             self._known[spid] = (now, habit)
         return habit
 
+    def of_all(self, session: Session, now: datetime) -> dict[str, Habit]:
+        """Return what is known of every carrier that messages went to, by SPID."""
+        with self._lock:
+            read_at, habits = self._all
+        if read_at and now - read_at < KEPT:
+            return habits
+        habits = read_all(session, now)
+        with self._lock:
+            self._all = (now, habits)
+        return habits
+
 
 def read(session: Session, spid: str, now: datetime) -> Habit:
     """Read what is known of a carrier."""
@@ -73,6 +86,20 @@ def read(session: Session, spid: str, now: datetime) -> Habit:
         looked_at=LOOKED_AT,
         limit=SAMPLE,
     )
+    return _habit(heard)
+
+
+def read_all(session: Session, now: datetime) -> dict[str, Habit]:
+    """Read what is known of every carrier, out of the same sample."""
+    heard: dict[str, list[Told]] = defaultdict(list)
+    since, until = now - PERIOD, now - SETTLED
+    for spid, told in store.newest(session, since=since, until=until, looked_at=LOOKED_AT):
+        if told.status in _SENT and len(heard[spid]) < SAMPLE:
+            heard[spid].append(told)
+    return {spid: _habit(some) for spid, some in heard.items()}
+
+
+def _habit(heard: Sequence[Told]) -> Habit:
     if len(heard) < FEWEST:
         return Habit(len(heard))
     received = [told for told in heard if told.status in _RECEIPTS]

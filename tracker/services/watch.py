@@ -36,12 +36,6 @@ def alerts_page(session: Session, *, limit: int, before_id: int | None = None) -
     )
 
 
-def open_alerts(sessions: Sessions) -> int:
-    """Return how many alerts are open."""
-    with sessions() as session:
-        return alerts.open_count(session)
-
-
 def close_alert(sessions: Sessions, alert_id: int, actor: str, now: datetime) -> bool:
     """Close an alert; False when somebody had closed it already.
 

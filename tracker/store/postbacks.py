@@ -186,6 +186,12 @@ def last_id(session: Session) -> int:
     return session.scalar(select(func.max(Postback.id))) or 0
 
 
+def ids_beyond(session: Session, after_id: int, limit: int) -> list[int]:
+    """Return the next ids, in their order."""
+    beyond = select(Postback.id).where(Postback.id > after_id).order_by(Postback.id)
+    return list(session.scalars(beyond.limit(limit)))
+
+
 def _untold(session: Session, untold: Untold) -> list[ColumnElement[bool]]:
     conditions = _indexed(untold.wanted) + _others(untold.wanted)
     if untold.ids:

@@ -15,6 +15,7 @@ from . import (
     api,
     api_docs,
     batches,
+    carriers,
     context,
     dropin,
     gateway_page,
@@ -29,6 +30,7 @@ from . import (
     postbacks,
     problems,
     settle,
+    trouble,
     watch,
 )
 from .receiver import RECEIVER, Receiver
@@ -59,8 +61,10 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(settle.bp)
     app.register_blueprint(help_pages.bp)
     app.register_blueprint(watch.bp)
+    app.register_blueprint(trouble.bp)
     app.register_blueprint(pass_templates.bp)
     app.register_blueprint(handsets.bp)
+    app.register_blueprint(carriers.bp)
     app.register_blueprint(gateway_page.bp)
     app.register_blueprint(batches.bp)
     app.register_blueprint(postback_address.bp)

@@ -260,7 +260,10 @@ def _view(batch: BatchRow) -> BatchView:
             kind: stored.problems(session, batch.id, are_warnings=kind, limit=MOST_PROBLEMS)
             for kind in (False, True)
         }
-    return batch_view(batch, counts, [p for _, p in some[False]], [p for _, p in some[True]])
+    return batch_view(
+        batch, counts, [p for _, p in some[False]], [p for _, p in some[True]],
+        auth.sight(),
+    )  # fmt: skip
 
 
 def _url(public_id: UUID) -> str:

@@ -9,7 +9,7 @@ from tracker.services import gateway
 from tracker.services.gateway import NoReasonError, NotPausedError
 from tracker.store.models import Role
 
-from . import auth
+from . import auth, trouble
 from .context import now, sessions, settings
 from .pages import actor
 from .presenting.gateway import Banner, banner_of, gateway_view
@@ -25,7 +25,7 @@ def _frame() -> dict[str, object]:
 
 
 def _banner() -> Banner | None:
-    state = gateway.paused(sessions())
+    state = trouble.of_page().paused
     return banner_of(state) if state else None
 
 

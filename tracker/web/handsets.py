@@ -25,14 +25,18 @@ def show() -> ResponseReturnValue:
 
 @bp.post("/handsets")
 def look_up() -> ResponseReturnValue:
-    """Show what is known of one number."""
+    """Show what is known of one number; the page of a viewer has no more of it than the end."""
     text = texts.printable(request.form.get("number", "").strip()[:64])
     number = numbers.clean(text)
     if number is None:
         problem = f"This is not a phone number; it needs {numbers.EXPECTED}."
         return _page(text=text, problem=problem), HTTPStatus.BAD_REQUEST
     row = handsets.known(sessions(), number)
-    return _page(text=text, shown=numbers.display(number), facts=row and handset_facts(row))
+    return _page(
+        text=text if auth.sight().is_whole else "",
+        shown=auth.sight().number(number),
+        facts=row and handset_facts(row),
+    )
 
 
 def _page(**more: object) -> str:

@@ -1,6 +1,7 @@
 """The journal of postbacks: the list, one of them, its exact bytes, and judging anew.
 
-The receiver has `/postbacks/<token>`; these pages stand beside it, not below it.
+Bytes have whole numbers in them, which viewers do not see. The receiver has `/postbacks/<token>`;
+these pages stand beside it, not below it.
 """
 
 from collections.abc import Iterator
@@ -23,13 +24,14 @@ from . import auth
 from .context import now, sessions, settings
 from .pages import actor
 from .postbacks import the_receiver
+from .presenting import texts
 from .presenting.body import bytes_view
-from .presenting.journal import postback_line, postback_lines, replay_lines
+from .presenting.journal import news_of, postback_line, postback_lines, replay_lines
 from .presenting.journal_question import JournalQuestion
 from .presenting.postback import postback_view
-from .presenting.texts import age
 
 PAGE_SIZE: Final = 50
+REFRESH_SECONDS: Final = 2
 MOST_JUDGED: Final = 1000  # in one request; the command line has no such bound
 MOST_SHOWN: Final = 200  # of what a replay would change
 _LONGEST_ID: Final = 18  # digits that every database can compare
@@ -41,20 +43,16 @@ auth.guard(bp)
 @bp.get("")
 def list_postbacks() -> ResponseReturnValue:
     """Show one page of the journal, newest first."""
-    question, moment = JournalQuestion.from_args(request.args), now()
-    cursor = _number("cursor", request.args)
-    with sessions()() as session:
-        page = shelf.journal(
-            session, question.filter(), limit=PAGE_SIZE, before_id=cursor, now=moment
-        )
-    return render_template(
-        "postbacks.html",
-        question=question,
-        lines=postback_lines(page.items, moment, auth.sight()),
-        older_url=question.url(cursor=page.next_cursor) if page.next_cursor else None,
-        newest_url=question.url() if cursor else None,
-        spool_note=_spool_note(moment),
-    )
+    return render_template("postbacks.html", **_list_page(), spool_note=_spool_note(now()))
+
+
+@bp.get("/live")
+def refresh_list() -> ResponseReturnValue:
+    """Give the newest page anew when it changed; 204 when it did not."""
+    page = _list_page(seen_id=_number("newest", request.args))
+    if page["digest"] == request.args.get("seen"):
+        return "", HTTPStatus.NO_CONTENT
+    return render_template("_postback_list.html", **page)
 
 
 @bp.get("/<int(max=9223372036854775807):postback_id>")
@@ -73,6 +71,7 @@ def show_postback(postback_id: int) -> ResponseReturnValue:
 
 
 @bp.get("/<int(max=9223372036854775807):postback_id>/bytes")
+@auth.requires_role(Role.OPERATOR)
 def show_bytes(postback_id: int) -> ResponseReturnValue:
     """Show the exact bytes, as text or as a hex dump."""
     row, body = _postback(postback_id)
@@ -81,6 +80,7 @@ def show_bytes(postback_id: int) -> ResponseReturnValue:
 
 
 @bp.get("/<int(max=9223372036854775807):postback_id>/raw")
+@auth.requires_role(Role.OPERATOR)
 def download(postback_id: int) -> ResponseReturnValue:
     """Give the exact bytes, as a file that no browser opens by itself."""
     _, body = _postback(postback_id)
@@ -125,6 +125,30 @@ def run_replay() -> ResponseReturnValue:
             url_for("journal.show_postback", postback_id=wanted.ids[0]), HTTPStatus.SEE_OTHER
         )
     return redirect(question.url(), HTTPStatus.SEE_OTHER)
+
+
+def _list_page(seen_id: int | None = None) -> dict[str, object]:
+    """Return one page of the list; the reader has seen what has the id `seen_id` or a lower one."""
+    question, moment = JournalQuestion.from_args(request.args), now()
+    cursor = _number("cursor", request.args)
+    with sessions()() as session:
+        page = shelf.journal(
+            session, question.filter(), limit=PAGE_SIZE, before_id=cursor, now=moment
+        )
+    lines = postback_lines(page.items, moment, auth.sight())
+    digest, newest = texts.digest(lines), lines[0].id if lines else 0
+    live_url = question.url("journal.refresh_list", seen=digest, newest=str(newest))
+    return {
+        "question": question,
+        "lines": lines,
+        "seen_id": seen_id,
+        "news": "" if seen_id is None else news_of(lines, seen_id),
+        "digest": digest,
+        "older_url": question.url(cursor=page.next_cursor) if page.next_cursor else None,
+        "newest_url": question.url() if cursor else None,
+        "live_url": None if cursor else live_url,
+        "refresh_seconds": REFRESH_SECONDS,
+    }
 
 
 def _asked(args: MultiDict[str, str]) -> tuple[JournalQuestion, ReplayFilter]:
@@ -176,7 +200,7 @@ def _spool_note(moment: datetime) -> str | None:
         return f"The spool cannot be looked at: {error}."
     parts = []
     if state.oldest_at:
-        since = age(moment - state.oldest_at)
+        since = texts.age(moment - state.oldest_at)
         parts.append(f"{state.records} wait on disk for the database, the oldest from {since}.")
     if state.set_aside:
         parts.append(f"{state.set_aside} damaged pieces lie in the spool's folder.")

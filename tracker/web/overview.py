@@ -80,6 +80,7 @@ def health() -> str:
         alerts=alerts_view(
             _asked(alerts.open_count),
             _asked(lambda session: alerts.open_ones(session, MOST_ALERTS)),
+            auth.sight(),
         ),
     )
 

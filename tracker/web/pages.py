@@ -27,14 +27,14 @@ from werkzeug.exceptions import HTTPException
 
 from tracker.domain.message import InvalidMessageError
 from tracker.domain.pass_face import face
-from tracker.services import answers, csv_files, manage, templates, timeline, watch
+from tracker.services import answers, csv_files, manage, templates, timeline
 from tracker.services.sent_request import sent_request
 from tracker.store import accounts, batches, handsets, messages, postbacks
 from tracker.store import templates as pass_templates
 from tracker.store.models import Role
 from tracker.store.rows import BodyRow, ContentRow, MessageRow, PostbackRow
 
-from . import auth, security
+from . import auth, security, trouble
 from .context import habits, now, sessions
 from .downloads import csv_answer
 from .presenting import texts
@@ -60,6 +60,7 @@ SECTIONS: Final = (
     ("Gateway", "gateway_page.show", "sending"),
     ("Templates", "pass_templates.list_templates", "templates"),
     ("Handsets", "handsets.show", "handset"),
+    ("Carriers", "carriers.list_carriers", "carrier"),
 )
 ERRORS: Final = {
     400: ("This cannot be read", "The address or the form is not complete. Go back and try again."),
@@ -237,6 +238,7 @@ def show_postback(public_id: UUID, postback_id: int) -> ResponseReturnValue:
 
 
 @bp.get("/messages/<uuid:public_id>/postbacks/<int(max=9223372036854775807):postback_id>/raw")
+@auth.requires_role(Role.OPERATOR)
 def download_postback(public_id: UUID, postback_id: int) -> ResponseReturnValue:
     """Give the exact bytes, as a file that no browser opens by itself."""
     _, body = _postback(public_id, postback_id)
@@ -257,7 +259,7 @@ def _sections() -> list[tuple[str, str, str, bool]]:
 
     Alerts are counted for each page: who looks at anything is to know of them.
     """
-    is_open = watch.open_alerts(sessions())
+    is_open = trouble.of_page().alerts
     counts = {"watch.list_alerts": f" ({is_open:,})" if is_open else ""}
     return [
         (label + counts.get(endpoint, ""), url, symbol, _is_below(url))
@@ -315,7 +317,7 @@ def _view(session: Session, row: MessageRow) -> MessageView:
 
 def _rest(session: Session, row: MessageRow) -> dict[str, object]:
     """Return what does not change while the page of a message is open."""
-    content = messages.content(session, row.id)
+    content = auth.sight().content(messages.content(session, row.id), row.recipient)
     others = messages.others_to(session, row, MOST_OTHERS + 1)
     calls = messages.attempts(session, row.id)
     return {

@@ -30,9 +30,9 @@ def list_alerts() -> ResponseReturnValue:
     next_ = found.closed.next_cursor
     return render_template(
         "alerts.html",
-        open=alert_lines(found.open),
+        open=alert_lines(found.open, auth.sight()),
         more=found.open_count - len(found.open),
-        closed=alert_lines(found.closed.items),
+        closed=alert_lines(found.closed.items, auth.sight()),
         older_url=url_for("watch.list_alerts", cursor=next_) if next_ else None,
         newest_url=url_for("watch.list_alerts") if cursor else None,
     )
@@ -60,6 +60,7 @@ def list_suppressed() -> ResponseReturnValue:
 
 
 @bp.post("/suppressed")
+@auth.requires_role(Role.OPERATOR)
 def more_suppressed() -> ResponseReturnValue:
     """Show the page after a number, which a form carries and no address."""
     return _suppressed(_number("after"))
@@ -83,7 +84,7 @@ def _suppressed(after: str | None) -> str:
         page = watch.suppressed(session, limit=PAGE_SIZE, after_number=after)
     return render_template(
         "suppressed.html",
-        lines=suppressed_lines(page.items),
+        lines=suppressed_lines(page.items, auth.sight()),
         next_after=page.next_cursor,
         is_first=after is None,
     )

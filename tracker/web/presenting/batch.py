@@ -1,7 +1,7 @@
 """A batch as its pages show it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -9,6 +9,8 @@ from tracker.domain.batch_columns import field_of, near
 from tracker.domain.status import LABELS, Status
 from tracker.services import batch_results
 from tracker.store.batches import BatchRow, Hold, ProblemRow, Stage
+
+from .sight import WHOLE, Sight
 
 MOVING_SECONDS: Final = 2
 QUIET_SECONDS: Final = 5
@@ -100,6 +102,7 @@ def batch_view(
     counts: Mapping[Status, int],
     problems: list[ProblemRow],
     warnings: list[ProblemRow],
+    sight: Sight = WHOLE,
 ) -> BatchView:
     """Return a batch with all that its page shows."""
     left = counts.get(Status.QUEUED, 0)
@@ -116,7 +119,7 @@ def batch_view(
         name=line.name,
         label=line.label,
         tone=line.tone,
-        reason=batch_results.reason(batch),
+        reason=sight.any_text(batch_results.reason(batch)),
         percent=int(100 * batch_results.progress(batch)),
         is_moving=is_moving,
         rows=batch.rows,
@@ -136,13 +139,31 @@ def batch_view(
         encoding=batch.format.get("encoding", ""),
         separator=batch_results.separator_name(batch) or "",
         columns=tuple((column["header"], column["field"]) for column in batch.columns),
-        problems=tuple(problems),
-        warnings_shown=tuple(warnings),
+        problems=_seen(problems, batch, sight),
+        warnings_shown=_seen(warnings, batch, sight),
         created_at=batch.created_at,
         finished_at=batch.finished_at,
         actor=line.actor,
         refresh_seconds=MOVING_SECONDS if is_moving else QUIET_SECONDS,
     )
+
+
+def _seen(problems: Iterable[ProblemRow], batch: BatchRow, sight: Sight) -> tuple[ProblemRow, ...]:
+    """Return problems as a person reads them: what is wrong with a number still has its digits."""
+    of_people = {column["header"] for column in batch.columns if column["field"] == "to"}
+    return tuple(
+        replace(
+            problem,
+            value=problem.value
+            and _value(problem.value, sight, is_number=problem.column in of_people),
+            reason=sight.any_text(problem.reason),
+        )
+        for problem in problems
+    )
+
+
+def _value(value: str, sight: Sight, *, is_number: bool) -> str:
+    return sight.cell(value) if is_number else sight.any_text(value)
 
 
 def column_fields(

@@ -17,6 +17,16 @@ def habit_words(habit: Habit) -> str:
     )
 
 
+def share_words(habit: Habit | None) -> str:
+    """Return the share of messages with a receipt, for a column."""
+    return "" if habit is None or habit.share is None else _per_cent(habit.share)
+
+
+def time_words(habit: Habit | None) -> str:
+    """Return the usual time to a receipt, for a column."""
+    return "" if habit is None or habit.seconds is None else _duration(habit.seconds)
+
+
 def _per_cent(share: float) -> str:
     """Return a share in whole per cent; all and none are said only when they are meant."""
     if 0 < share < 0.01:

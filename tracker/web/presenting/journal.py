@@ -1,6 +1,6 @@
 """The lines of the list of postbacks, and of what a replay would change."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -13,6 +13,7 @@ from tracker.services.shelf import Candidate, Waiting
 from tracker.store.rows import PostbackRow
 
 from .journal_question import KINDS, OUTCOMES
+from .postback import people_in
 from .sight import WHOLE, Sight
 from .texts import age, short_utc
 
@@ -94,19 +95,31 @@ def postback_line(one: Waiting, now: datetime, sight: Sight = WHOLE) -> Postback
     is_waiting = row.outcome in WAITING
     return PostbackLine(
         id=row.id,
-        title=title(row),
+        title=sight.any_text(title(row)),
         kind=KINDS[Kind(row.kind)],
         outcome=row.outcome,
         outcome_label=OUTCOMES[Outcome(row.outcome)],
-        reason=row.outcome_reason,
+        reason=sight.any_text(row.outcome_reason),
         received_at=row.received_at,
         received=short_utc(row.received_at, now),
         age=age(one.age) if is_waiting else None,
         number=_number(row, sight),
-        tracking_id=_text(row, "tracking_id"),
+        tracking_id=sight.text(_text(row, "tracking_id") or "", *people_in(row)) or None,
         message_id=str(row.message_public_id) if row.message_public_id else None,
         candidates=[_candidate(candidate, now) for candidate in one.candidates],
     )
+
+
+def news_of(lines: Sequence[PostbackLine], seen_id: int) -> str:
+    """Say to those who do not see the list what came since `seen_id`; no two sayings are alike."""
+    fresh = [line for line in lines if line.id > seen_id]
+    if not fresh:
+        return ""
+    newest = f"{fresh[0].title}, {fresh[0].outcome_label.lower()}"
+    if len(fresh) == 1:
+        return f"New postback {fresh[0].id}: {newest}."
+    many = "a page full of" if len(fresh) == len(lines) else str(len(fresh))
+    return f"{many.capitalize()} new postbacks, the newest {fresh[0].id}: {newest}."
 
 
 def title(row: PostbackRow) -> str:
@@ -146,7 +159,9 @@ def _candidate(candidate: Candidate, now: datetime) -> CandidateLine:
 
 def _number(row: PostbackRow, sight: Sight) -> str | None:
     to = _text(row, "to")
-    return sight.number(digits(to) or to) if to else None
+    if not to:
+        return None
+    return sight.number(digits(to) or to) if sight.is_whole else sight.cell(to)
 
 
 def _text(row: PostbackRow, name: str) -> str | None:

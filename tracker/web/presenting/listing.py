@@ -42,7 +42,7 @@ def lines(
             mms_id=row.mms_id,
             handset=row.handset,
             carrier=carriers.get(row.spid or "") or row.spid,
-            reference=row.reference,
+            reference=row.reference and sight.text(row.reference, row.recipient),
             tracking_id=row.tracking_id,
         )
         for row in rows

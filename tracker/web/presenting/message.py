@@ -145,14 +145,14 @@ def message_view(
         masked=numbers.masked(row.recipient),
         status=row.status.value,
         status_label=row.status_label,
-        reason=status_reason(row),
+        reason=around.sight.text(status_reason(row), row.recipient),
         next_step=next_step(row, around.offers),
         habit=habit if row.status in _AWAITING else None,
         steps=steps(row),
         facts=[
             Facts("Recipient", _recipient_facts(row, around, habit)),
-            Facts("Message", _message_facts(row)),
-            Facts("Progress", _progress_facts(row)),
+            Facts("Message", _seen_facts(_message_facts(row), row, around.sight)),
+            Facts("Progress", _seen_facts(_progress_facts(row), row, around.sight)),
             Facts("Handset known for this number", _known_handset(around.handset)),
         ],
         events=events(entries, row.recipient, around.sight),
@@ -186,15 +186,26 @@ def _with_gaps(reached: Sequence[Step]) -> Iterator[Step]:
 def events(entries: Sequence[TimelineEntry], recipient: str, sight: Sight = WHOLE) -> list[Event]:
     """Return the timeline, each entry with the time since the one before."""
     before: list[TimelineEntry | None] = [None, *entries[:-1]]
-    seen = [replace(entry, raw=_seen(entry.raw, recipient, sight)) for entry in entries]
+    seen = [_seen(entry, recipient, sight) for entry in entries]
     return [
         _event(number, entry, last)
         for number, (entry, last) in enumerate(zip(seen, before, strict=True))
     ]
 
 
-def _seen(raw: str | None, recipient: str, sight: Sight) -> str | None:
-    return sight.document(raw, recipient) if raw else None
+def _seen(entry: TimelineEntry, recipient: str, sight: Sight) -> TimelineEntry:
+    """Return an entry as a person reads it; beside its document, people may have typed numbers."""
+    return replace(
+        entry,
+        what=sight.text(entry.what, recipient),
+        detail=sight.text(entry.detail, recipient),
+        outcome_reason=entry.outcome_reason and sight.text(entry.outcome_reason, recipient),
+        raw=sight.document(entry.raw, recipient) if entry.raw else None,
+    )
+
+
+def _seen_facts(facts: list[Fact], row: MessageRow, sight: Sight) -> list[Fact]:
+    return [replace(fact, text=sight.text(fact.text, row.recipient)) for fact in facts]
 
 
 def _event(number: int, entry: TimelineEntry, last: TimelineEntry | None) -> Event:

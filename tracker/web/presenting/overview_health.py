@@ -12,6 +12,7 @@ from tracker.store.spool import SpoolState
 
 from .gateway import Slowed, banner_of, slowed_of
 from .overview_lines import bounded
+from .sight import WHOLE, Sight
 from .texts import age
 from .watch import AlertLine, alert_lines
 
@@ -85,9 +86,11 @@ def health_view(
     )
 
 
-def alerts_view(count: int | None, rows: Sequence[AlertRow] | None) -> OpenAlerts:
+def alerts_view(
+    count: int | None, rows: Sequence[AlertRow] | None, sight: Sight = WHOLE
+) -> OpenAlerts:
     """Return the open alerts; without their number nothing is said of them."""
-    return OpenAlerts(None if rows is None else count, alert_lines(rows or ()))
+    return OpenAlerts(None if rows is None else count, alert_lines(rows or (), sight))
 
 
 def _state(state: StateRow, slowed: Slowed | None) -> str:

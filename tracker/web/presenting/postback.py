@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
-from tracker.protocol.notification import digits
+from tracker.domain import numbers
+from tracker.protocol.notification import Kind
 from tracker.protocol.transport import document_of
 from tracker.store.rows import BodyRow, PostbackRow
 
@@ -12,6 +13,7 @@ from .sight import WHOLE, Sight
 from .texts import document, printable
 
 _OF_PEOPLE: Final = frozenset({"to", "mobile", "reference_value"})
+_FROM_PHONES: Final = frozenset({Kind.MO_SMS, Kind.MO_MMS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +34,27 @@ class PostbackView:
 def postback_view(row: PostbackRow, body: BodyRow, sight: Sight = WHOLE) -> PostbackView:
     """Return one postback and its body."""
     text, note = _document(body)
+    people = people_in(row)
+    title = " ".join(filter(None, (row.code, printable(_text(row.fields.get("status", ""))))))
     return PostbackView(
         id=row.id,
-        title=" ".join(filter(None, (row.code, printable(_text(row.fields.get("status", "")))))),
+        title=sight.any_text(title),
         outcome=row.outcome,
-        outcome_reason=row.outcome_reason,
+        outcome_reason=sight.any_text(row.outcome_reason),
         facts=_facts(row, body),
-        fields=[(name, _field(name, value, sight)) for name, value in row.fields.items()],
-        remarks=row.remarks,
-        body=sight.document(text, digits(_text(row.fields.get("to", "")))),
+        fields=[(name, _field(row, name, sight)) for name in row.fields],
+        remarks=[sight.any_text(remark) for remark in row.remarks],
+        body=sight.document(text, *people),
         body_note=note,
     )
+
+
+def people_in(row: PostbackRow) -> list[str]:
+    """Return the numbers that a postback is about; none where a phone wrote, and may name more."""
+    if row.kind in _FROM_PHONES:
+        return []
+    found = (numbers.clean(_text(row.fields.get(name, ""))) for name in sorted(_OF_PEOPLE))
+    return [number for number in found if number]
 
 
 def _facts(row: PostbackRow, body: BodyRow) -> list[Fact]:
@@ -58,9 +70,12 @@ def _facts(row: PostbackRow, body: BodyRow) -> list[Fact]:
     )
 
 
-def _field(name: str, value: object, sight: Sight) -> str:
-    text = printable(_text(value))
-    return text if sight.is_whole or name not in _OF_PEOPLE else sight.number(text)
+def _field(row: PostbackRow, name: str, sight: Sight) -> str:
+    text = printable(_text(row.fields[name]))
+    if name in _OF_PEOPLE or name == "from":
+        return sight.cell(text)
+    people = people_in(row)
+    return sight.text(text, *people) if people else sight.any_text(text)
 
 
 def _text(value: object) -> str:

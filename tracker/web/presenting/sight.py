@@ -1,15 +1,30 @@
 """Which numbers a person may see: operators whole ones, viewers their last digits."""
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Final
 
 from tracker.domain import numbers
+from tracker.store.rows import ContentRow
 
-# What stands in these is a person's number, whatever else the document says.
+_BETWEEN: Final = r"[\s().\-/\u00a0\u2010-\u2015]{0,3}"  # what people put between digits
+# What stands in these is a person's number, whatever else the document says; in FROM it is one
+# where a phone wrote, and what is as short as our own sender stays.
 _OF_PEOPLE: Final = re.compile(
-    r"(<(?:TO|MOBILE|REFERENCEVALUE)\b[^>]*>\s*\+?)([0-9]{7,15})(?![0-9])", re.IGNORECASE
+    r"""(<(?:TO|FROM|MOBILE|REFERENCEVALUE)\b[^>]*>"""
+    r"""|"(?:to|from|mobile|reference[_-]?value)"\s*:\s*"?)([^<",}]+)""",
+    re.IGNORECASE,
 )
+# Digits in a row, or in groups; days and addresses of the network are no numbers of people.
+_LOOKS_LIKE_ONE: Final = re.compile(
+    r"(?<![A-Za-z0-9])\+?[1-9][0-9]{6,14}(?![A-Za-z0-9])"
+    r"|(?<![A-Za-z0-9.\-])(?![0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9]))"
+    r"(?![0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9]))"
+    rf"(?:\+|00)?\(?[0-9](?:{_BETWEEN}[0-9]){{6,16}}(?![A-Za-z0-9])"
+)
+_KNOWN_BY: Final = 7  # last digits; with or without its country code it is the same number
+_NO_DIGIT: Final = re.compile(r"[^0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +37,55 @@ class Sight:
         """Return a number on the wire as this person reads it."""
         return numbers.display(number) if self.is_whole else numbers.masked(number)
 
-    def document(self, text: str, recipient: str | None) -> str:
-        """Return a document about a message to `recipient` as this person reads it."""
+    def cell(self, text: str) -> str:
+        """Return what stands where a number should, in whatever spelling."""
+        digits = _NO_DIGIT.sub("", text)
+        if self.is_whole or len(digits) < _KNOWN_BY:
+            return text
+        return numbers.masked(digits)
+
+    def text(self, text: str, *people: str | None) -> str:
+        """Return text without the numbers of `people`, in whatever spelling it has them."""
         if self.is_whole:
             return text
-        if recipient and numbers.WIRE.fullmatch(recipient):
-            text = text.replace(recipient, numbers.masked(recipient))
-        return _OF_PEOPLE.sub(lambda found: found[1] + numbers.masked(found[2]), text)
+        for number in people:
+            if number and numbers.WIRE.fullmatch(number):
+                text = _spellings(number[-_KNOWN_BY:]).sub(numbers.masked(number), text)
+        return text
+
+    def any_text(self, text: str) -> str:
+        """Return text of which nobody knows whose numbers it has: all that looks like one."""
+        if self.is_whole:
+            return text
+        return _LOOKS_LIKE_ONE.sub(lambda found: self.cell(found[0]), text)
+
+    def document(self, text: str, *people: str | None) -> str:
+        """Return a document about `people` as this person reads it."""
+        if self.is_whole:
+            return text
+        text = _OF_PEOPLE.sub(lambda found: found[1] + self.cell(found[2]), text)
+        return self.text(text, *people) if any(people) else self.any_text(text)
+
+    def content(self, row: ContentRow, recipient: str) -> ContentRow:
+        """Return what a message to `recipient` says as this person reads it."""
+        if self.is_whole:
+            return row
+        fields = {name: getattr(row, name) for name in ContentRow.__dataclass_fields__}
+        return replace(row, **{name: self._within(v, recipient) for name, v in fields.items()})
+
+    def _within(self, value: Any, recipient: str) -> Any:  # noqa: ANN401  # whatever JSON can hold
+        if isinstance(value, str):
+            return self.text(value, recipient)
+        if isinstance(value, dict):
+            return {name: self._within(inner, recipient) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [self._within(inner, recipient) for inner in value]
+        return value
 
 
 WHOLE: Final = Sight(is_whole=True)
+
+
+@lru_cache(maxsize=256)
+def _spellings(last: str) -> re.Pattern[str]:
+    return re.compile(rf"(?:\+|\()?(?:[0-9]{_BETWEEN}){{0,8}}" + _BETWEEN.join(last) + "(?![0-9])")

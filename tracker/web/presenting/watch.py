@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from tracker.domain import numbers
 from tracker.protocol.codes import error_meaning
 from tracker.store.rows import AlertRow, SuppressionRow
+
+from .sight import WHOLE, Sight
 
 _KINDS: Final = {
     "queue_error": "Error in the gateway's queue",
@@ -38,7 +39,7 @@ class AlertLine:
 
 @dataclass(frozen=True, slots=True)
 class SuppressedLine:
-    """One number that must not be sent to; `number` is for forms, `shown` for people."""
+    """One number that must not be sent to; `number` is for the forms of those who may act."""
 
     number: str
     shown: str
@@ -48,14 +49,14 @@ class SuppressedLine:
     since: datetime
 
 
-def alert_lines(rows: Iterable[AlertRow]) -> list[AlertLine]:
+def alert_lines(rows: Iterable[AlertRow], sight: Sight = WHOLE) -> list[AlertLine]:
     """Return alerts as lines of their lists."""
     return [
         AlertLine(
             id=row.id,
             title=_KINDS.get(row.kind, row.kind.replace("_", " ").capitalize()),
-            subject=row.subject,
-            detail=row.detail,
+            subject=sight.any_text(row.subject),
+            detail=sight.any_text(row.detail),
             times="once" if row.count == 1 else f"{row.count:,} times",
             first_at=row.first_at,
             last_at=row.last_at,
@@ -66,15 +67,15 @@ def alert_lines(rows: Iterable[AlertRow]) -> list[AlertLine]:
     ]
 
 
-def suppressed_lines(rows: Iterable[SuppressionRow]) -> list[SuppressedLine]:
+def suppressed_lines(rows: Iterable[SuppressionRow], sight: Sight = WHOLE) -> list[SuppressedLine]:
     """Return suppressed numbers as lines of their list."""
     return [
         SuppressedLine(
             number=row.number,
-            shown=numbers.display(row.number),
+            shown=sight.number(row.number),
             code=row.reason,
             reason=_REASONS.get(row.reason) or error_meaning(row.reason) or "Suppressed",
-            detail=row.detail,
+            detail=sight.any_text(row.detail) if row.detail else None,
             since=row.since,
         )
         for row in rows

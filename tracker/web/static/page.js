@@ -1,4 +1,5 @@
-// Comforts of every page: times in the reader's zone, copy buttons, forms that are sent once.
+// Comforts of every page: times in the reader's zone, copy buttons, forms that are sent once, a tab
+// that tells of trouble.
 // Every page works without them.
 (() => {
   "use strict";
@@ -54,6 +55,18 @@
     form.dataset.isSent = "yes";
   }
 
+  // The tab says how much is wrong, also while nobody looks at it; "!" when nobody answers.
+  function showTrouble(said) {
+    const place = document.getElementById("trouble");
+    if (!place) return;
+    const count = said ?? (Number(place.dataset.count) || "");
+    const title = document.title.replace(/^\([\d,!]+\) /, "");
+    document.title = count ? `(${count.toLocaleString("en")}) ${title}` : title;
+    const icon = document.querySelector("link[rel=icon]");
+    const href = count ? place.dataset.iconTrouble : place.dataset.icon;
+    if (icon && href && icon.getAttribute("href") !== href) icon.href = href;
+  }
+
   function prepare(root) {
     showTimes(root);
     addCopyButtons(root);
@@ -62,6 +75,9 @@
   prepare(document);
   document.addEventListener("submit", sendOnce);
   document.addEventListener("htmx:afterSwap", () => prepare(document));
+  document.addEventListener("htmx:afterRequest", ({ detail }) => {
+    if (detail.elt.id === "trouble" || detail.target?.id === "trouble") showTrouble(detail.successful ? undefined : "!");
+  });
   window.addEventListener("pageshow", () => {
     for (const form of document.querySelectorAll("[data-once]")) delete form.dataset.isSent;
   });
