@@ -63,7 +63,7 @@ def journal(
 ) -> Page[Waiting]:
     """Return one page of the journal, newest first, with two queries whatever its length."""
     page = postbacks.search(session, wanted, limit=limit, before_id=before_id)
-    return Page(described(session, page.items, now), page.next_cursor)
+    return Page(described(session, page.items, now), page.next_cursor, page.looked_to)
 
 
 def described(session: Session, rows: Sequence[PostbackRow], now: datetime) -> list[Waiting]:

@@ -146,6 +146,7 @@ def _list_page(seen_id: int | None = None) -> dict[str, object]:
         "digest": digest,
         "older_url": question.url(cursor=page.next_cursor) if page.next_cursor else None,
         "newest_url": question.url() if cursor else None,
+        "looked_to": page.looked_to,
         "live_url": None if cursor else live_url,
         "refresh_seconds": REFRESH_SECONDS,
     }

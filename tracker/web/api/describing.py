@@ -166,7 +166,10 @@ def listed(item: Schema) -> Json:
             "items": {"type": "array", "items": item, "maxItems": MAX_LIMIT},
             "next_cursor": {
                 "type": ["string", "null"],
-                "description": "`cursor` of the next page; null on the last one.",
+                "description": (
+                    "`cursor` of the next page; null on the last one. A page may be short, and"
+                    " even empty, before that: where little fits, each looks a part of the way."
+                ),
             },
         },
     }
