@@ -15,6 +15,7 @@ from . import (
     api,
     api_docs,
     batches,
+    bulk_actions,
     context,
     dropin,
     gateway_page,
@@ -28,6 +29,7 @@ from . import (
     postback_address,
     postbacks,
     problems,
+    saved_views,
     settle,
     watch,
 )
@@ -64,6 +66,8 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(gateway_page.bp)
     app.register_blueprint(batches.bp)
     app.register_blueprint(postback_address.bp)
+    app.register_blueprint(bulk_actions.bp)
+    app.register_blueprint(saved_views.bp)
     app.register_error_handler(HTTPException, _error)
     return app
 
