@@ -30,6 +30,7 @@ from . import (
     postbacks,
     problems,
     saved_views,
+    send_form,
     settle,
     watch,
 )
@@ -68,6 +69,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(postback_address.bp)
     app.register_blueprint(bulk_actions.bp)
     app.register_blueprint(saved_views.bp)
+    app.register_blueprint(send_form.bp)
     app.register_error_handler(HTTPException, _error)
     return app
 
