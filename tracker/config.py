@@ -79,6 +79,9 @@ class Settings:
     settle_unknown: SettleUnknown = SettleUnknown.OFFER
     discover_known: bool = False  # ask for discovery also where the handset is known
     failure_share: float = 3.0  # percent of failed messages from which the overview shows it in red
+    # What `tracker up` tells its web part of the sandbox: numbers, and what becomes of each. Nobody
+    # sets it by hand.
+    sandbox_numbers: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
         """Hide everything: settings hold secrets, and a repr ends up in logs."""
@@ -111,6 +114,7 @@ class Settings:
             settle_unknown=source.get("SETTLE_UNKNOWN", _settle_unknown, SettleUnknown.OFFER),
             discover_known=source.get("DISCOVER_KNOWN", _yes_or_no, False),
             failure_share=source.get("FAILURE_SHARE", _percent, 3.0),
+            sandbox_numbers=source.get("SANDBOX_NUMBERS", _told_numbers, ()),
         )
 
     @property
@@ -314,6 +318,11 @@ def _rate(text: str) -> float:
     if not 0.01 <= rate <= 10_000:
         raise ValueError(f"{text!r} is not a number of messages a second from 0.01 to 10000")
     return rate
+
+
+def _told_numbers(text: str) -> tuple[tuple[str, str], ...]:
+    pairs = (line.partition("=") for line in text.splitlines())
+    return tuple((number, what) for number, _, what in pairs)
 
 
 def _percent(text: str) -> float:

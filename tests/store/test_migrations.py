@@ -10,7 +10,18 @@ from sqlalchemy import event, inspect, text
 from sqlalchemy.orm import Session
 
 from tracker.domain.fold import Outcome
-from tracker.store import db, ingest, messages, outbox, overview, postbacks, schema, settling
+from tracker.store import (
+    bulk_actions,
+    db,
+    ingest,
+    messages,
+    outbox,
+    overview,
+    postbacks,
+    saved_views,
+    schema,
+    settling,
+)
 from tracker.store.base import UtcDateTime
 from tracker.store.db import Sessions
 from tracker.store.messages import MessageFilter
@@ -124,6 +135,9 @@ def plans_of(sessions: Sessions, ask: Callable[[Session], object]) -> list[str]:
         ),
         (lambda s: settling.shelved_for(s, "x"), "ix_postbacks_tracking_key"),
         (lambda s: settling.of_message(s, 1), "ix_settlements_message_id"),
+        (lambda s: bulk_actions.unfinished(s, "user:olga"), "ix_bulk_actions_unfinished"),
+        (lambda s: saved_views.own(s, 1, 5), "uq_saved_views_name"),
+        (lambda s: saved_views.shared_by_others(s, 1, 5), "ix_saved_views_shared"),
     ],
 )
 def test_every_hot_question_is_answered_by_its_index(

@@ -10,7 +10,7 @@ from pages_support import page_of, press, visitor, words
 
 from tracker.domain.status import LABELS, Status
 from tracker.store.db import Sessions
-from tracker.web.pages import PAGE_SIZE
+from tracker.web.message_list import PAGE_SIZE
 
 SHOWN = "+1 202-555-0143"
 

@@ -13,6 +13,7 @@ import click
 from tracker import logs
 from tracker.config import Settings, SettingsError, renewed_secret
 from tracker.gateway import Gateway
+from tracker.sandbox.fixture import TRIALS
 from tracker.sandbox.options import KEPT_AT_MOST, SandboxOptions
 from tracker.sandbox.server import serve as serve_sandbox
 from tracker.sender import SWITCH_SECONDS, Sender
@@ -30,8 +31,10 @@ from .supervisor import Part, is_free, supervise
 LOOPBACK = "127.0.0.1"
 WEB_PORT = 8000
 SANDBOX_PORT = 8001
+ORDINARY = "12025550143"
+TRIAL_PREFIX = "1202"  # any number that ends in a trial's seven digits would do
 EXAMPLE = Path("docs/examples/event-ticket.xml")
-WITHOUT_EXAMPLE = "12025550143 --mms-id 45633 --from 11111 --pass BARCODEVALUE=HL31-000117"
+WITHOUT_EXAMPLE = f"{ORDINARY} --mms-id 45633 --from 11111 --pass BARCODEVALUE=HL31-000117"
 
 port_type = click.IntRange(1, 65_535)
 
@@ -176,12 +179,19 @@ def _environ(
         environ["TRACKER_SANDBOX_POSTBACK_URL"] = posts_to
         if settings.gateway_url is None:
             # The sandbox knows this key alone; one that is set already is for the real gateway.
+            options = scenario.options if scenario else SandboxOptions()
             environ["TRACKER_GATEWAY_URL"] = _sandbox_url(sandbox_port)
-            environ["TRACKER_GATEWAY_API_KEY"] = (
-                scenario.options if scenario else SandboxOptions()
-            ).api_key
+            environ["TRACKER_GATEWAY_API_KEY"] = options.api_key
             environ.pop("TRACKER_GATEWAY_API_KEY_FILE", None)
+            environ["TRACKER_SANDBOX_NUMBERS"] = _sandbox_numbers(options)
     return environ
+
+
+def _sandbox_numbers(options: SandboxOptions) -> str:
+    """Return numbers of the sandbox with what becomes of each, for the form that sends."""
+    played = [each for each in TRIALS if options.behaviours.get(each.suffix) == each.behaviour]
+    lines = [f"{ORDINARY}=delivered", *(f"{TRIAL_PREFIX}{t.suffix}={t.what}" for t in played)]
+    return "\n".join(lines)
 
 
 def _welcome(settings: Settings, port: int, sandbox_port: int | None) -> None:

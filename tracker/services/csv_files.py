@@ -39,6 +39,12 @@ def messages_csv(sessions: Sessions, wanted: MessageFilter, until: datetime) -> 
         cursor, is_first = page.next_cursor, False
 
 
+def rows_csv(rows: Sequence[MessageRow]) -> Iterator[str]:
+    """Yield the lines of a file of these messages."""
+    yield csv_lines([MESSAGE_COLUMNS])
+    yield csv_lines([_message(row) for row in rows])
+
+
 def csv_lines(rows: Sequence[Sequence[object]]) -> str:
     """Return rows as lines; no spreadsheet takes a cell of them for a formula."""
     text = io.StringIO()

@@ -31,12 +31,17 @@ def cancel(sessions: Sessions, public_id: UUID, actor: str, now: datetime) -> No
         NotPossibleError: it is not queued any more.
     """
     with sessions.begin() as session:
-        message = the_message(session, public_id)
-        if not messages.cancel(session, public_id, now):
-            word = LABELS[message.status].lower()
-            raise NotPossibleError(f"Only a queued message can be cancelled; this one is {word}.")
-        ingest.mark_hours(session, {message.created_at})
-        accounts.audit(session, actor, "message.cancel", subject=str(public_id), now=now)
+        take_out(session, public_id, actor, now)
+
+
+def take_out(session: Session, public_id: UUID, actor: str, now: datetime) -> None:
+    """Do what `cancel` does, in the caller's transaction."""
+    message = the_message(session, public_id)
+    if not messages.cancel(session, public_id, now):
+        word = LABELS[message.status].lower()
+        raise NotPossibleError(f"Only a queued message can be cancelled; this one is {word}.")
+    ingest.mark_hours(session, {message.created_at})
+    accounts.audit(session, actor, "message.cancel", subject=str(public_id), now=now)
 
 
 def resend(sessions: Sessions, public_id: UUID, actor: str, now: datetime) -> UUID:

@@ -81,13 +81,39 @@ def decide(
         _require_open(message)
         if decision.verdict is Verdict.RESEND:
             return _resend(session, message, decision.reason, actor, now)
-        if decision.verdict is Verdict.NOT_SENT:
-            _not_sent(session, message, decision.reason, actor, now)
-        elif decision.tracking_id or decision.postback_id:
+        if decision.tracking_id or decision.postback_id:
             _sent_as(session, message, decision, actor=actor, zone=zone, now=now)
         else:
-            _sent(session, message, decision.reason, actor, now)
+            mark(session, message, decision.verdict, decision.reason, actor=actor, now=now)
     return public_id
+
+
+def mark(
+    session: Session,
+    message: MessageRow,
+    verdict: Verdict,
+    reason: str,
+    *,
+    actor: str,
+    now: datetime,
+) -> None:
+    """Mark a message as sent or as not sent, in a transaction that holds its number's lock.
+
+    Raises:
+        NotPossibleError: the message has an answer, or is marked so already.
+    """
+    _require_open(message)
+    settle_as = _not_sent if verdict is Verdict.NOT_SENT else _sent
+    settle_as(session, message, reason, actor, now)
+
+
+def checked_reason(reason: str) -> str:
+    """Return a reason in one line.
+
+    Raises:
+        InvalidMessageError: it is missing, too long, or holds what nobody can see.
+    """
+    return _checked(Decision(verdict=Verdict.NOT_SENT, reason=reason)).reason
 
 
 def decision_from(given: object) -> Decision:

@@ -42,8 +42,12 @@ class Rules:
         found = (
             domain.judge(template, message.mms_id, message.pass_data) if template else Judgement()
         )
-        state = self.unusable.get(message.mms_id)
-        return replace(found, warnings=(_doubt(state), *found.warnings)) if state else found
+        return replace(found, warnings=(*self.doubts(message.mms_id), *found.warnings))
+
+    def doubts(self, mms_id: str) -> tuple[Problem, ...]:
+        """Return what the gateway has said against a stored MMS."""
+        state = self.unusable.get(mms_id)
+        return (_doubt(state),) if state else ()
 
     def check(self, checked: Checked) -> Checked:
         """Return the message with what is worth a warning beside the rest.

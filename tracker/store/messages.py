@@ -90,6 +90,12 @@ def by_public_id(session: Session, public_id: UUID) -> MessageRow | None:
     return _first(session, select(*_COLUMNS).where(Message.public_id == public_id))
 
 
+def by_public_ids(session: Session, public_ids: Iterable[UUID]) -> list[MessageRow]:
+    """Return those of these messages that there are, newest first."""
+    named = select(*_COLUMNS).where(Message.public_id.in_(list(public_ids)))
+    return _rows(session, named.order_by(Message.created_at.desc(), Message.id.desc()))
+
+
 def by_id(session: Session, message_id: int) -> MessageRow | None:
     """Return one message by the internal id."""
     return _first(session, select(*_COLUMNS).where(Message.id == message_id))

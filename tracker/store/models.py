@@ -19,6 +19,8 @@ IS_NOT_APPLIED = text("outcome <> 'applied'")
 IS_OPEN = text("closed_at IS NULL")
 IS_IN_BATCH = text("batch_id IS NOT NULL")
 HAS_KEY = text("idempotency_key IS NOT NULL")
+IS_UNFINISHED = text("confirmed_at IS NOT NULL AND finished_at IS NULL")
+IS_SHARED = text("is_shared")
 
 
 class Message(Base):
@@ -536,6 +538,87 @@ class PassTemplate(Base):
     description: Mapped[dict[str, Any]] = mapped_column(Json)
     updated_at: Mapped[datetime]
     updated_by: Mapped[str] = mapped_column(String(80))
+
+
+class BulkAction(Base):
+    """What is to be done with many messages at once; `confirmed_at` is NULL while it is asked."""
+
+    __tablename__ = "bulk_actions"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    public_id: Mapped[UUID] = mapped_column(unique=True)
+    action: Mapped[str] = mapped_column(String(16))
+    actor: Mapped[str] = mapped_column(String(80))
+    reason: Mapped[str | None] = mapped_column(String(1000))
+    asked: Mapped[dict[str, Any]] = mapped_column(Json)  # the list's question; no numbers
+    chosen: Mapped[int]
+    statuses: Mapped[dict[str, Any]] = mapped_column(Json)  # how many of the chosen by label
+    against: Mapped[dict[str, Any]] = mapped_column(Json)  # how many were left out by reason
+    next_cursor: Mapped[str | None] = mapped_column(String(40))  # where the list goes on
+    position: Mapped[int | None] = mapped_column(BigInteger)  # the last message that was looked at
+    done: Mapped[int]
+    skipped: Mapped[int]
+    created_at: Mapped[datetime]
+    confirmed_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index(
+            "ix_bulk_actions_unfinished",
+            "actor",
+            postgresql_where=IS_UNFINISHED,
+            sqlite_where=IS_UNFINISHED,
+        ),
+    )
+
+
+class BulkActionItem(Base):
+    """One message that a bulk action was confirmed for, and what came of it."""
+
+    __tablename__ = "bulk_action_items"
+
+    bulk_action_id: Mapped[int] = mapped_column(
+        BigId, ForeignKey("bulk_actions.id", ondelete="CASCADE"), primary_key=True
+    )
+    # No foreign key: to erase a message must not look through these.
+    message_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    is_done: Mapped[bool | None]
+    detail: Mapped[str | None] = mapped_column(String(1000))  # why it was skipped
+
+
+class SavedView(Base):
+    """A question to the list of messages that somebody gave a name."""
+
+    __tablename__ = "saved_views"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    user_id: Mapped[int] = mapped_column(BigId, ForeignKey("users.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(String(60))
+    asked: Mapped[dict[str, Any]] = mapped_column(Json)
+    is_shared: Mapped[bool]
+    created_at: Mapped[datetime]
+
+    __table_args__ = (
+        Index("uq_saved_views_name", "user_id", "name", unique=True),
+        Index(
+            "ix_saved_views_shared",
+            "name",
+            postgresql_where=IS_SHARED,
+            sqlite_where=IS_SHARED,
+        ),
+    )
+
+
+class UserPreference(Base):
+    """How a person wants a page to be."""
+
+    __tablename__ = "user_preferences"
+
+    user_id: Mapped[int] = mapped_column(
+        BigId, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
+    )
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    value: Mapped[list[Any]] = mapped_column(Json)
 
 
 class AuditEntry(Base):

@@ -15,6 +15,7 @@ from . import (
     api,
     api_docs,
     batches,
+    bulk_actions,
     carriers,
     context,
     dropin,
@@ -29,6 +30,8 @@ from . import (
     postback_address,
     postbacks,
     problems,
+    saved_views,
+    send_form,
     settle,
     trouble,
     watch,
@@ -68,6 +71,9 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(gateway_page.bp)
     app.register_blueprint(batches.bp)
     app.register_blueprint(postback_address.bp)
+    app.register_blueprint(bulk_actions.bp)
+    app.register_blueprint(saved_views.bp)
+    app.register_blueprint(send_form.bp)
     app.register_error_handler(HTTPException, _error)
     return app
 

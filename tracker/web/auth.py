@@ -120,6 +120,12 @@ def viewer() -> Viewer | None:
     return current_user if isinstance(current_user, Viewer) else None
 
 
+def actor() -> str:
+    """Return who is logged in, for the audit trail."""
+    person = viewer()
+    return f"user:{person.username}" if person else "user:?"
+
+
 def sight() -> Sight:
     """Return what the person who is logged in sees of numbers."""
     person = viewer()

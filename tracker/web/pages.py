@@ -1,6 +1,6 @@
-"""The dashboard: the list of messages, a message, a postback; and what to say in an error.
+"""The dashboard: a message, a postback, the frame of every page; and what to say in an error.
 
-The overview at `/` is in `overview`.
+The overview at `/` is in `overview`, the list of messages in `message_list`.
 """
 
 from http import HTTPStatus
@@ -27,28 +27,23 @@ from werkzeug.exceptions import HTTPException
 
 from tracker.domain.message import InvalidMessageError
 from tracker.domain.pass_face import face
-from tracker.services import answers, csv_files, manage, templates, timeline
+from tracker.services import answers, manage, templates, timeline
 from tracker.services.sent_request import sent_request
-from tracker.store import accounts, batches, handsets, messages, postbacks
+from tracker.store import batches, handsets, messages, postbacks
 from tracker.store import templates as pass_templates
 from tracker.store.models import Role
 from tracker.store.rows import BodyRow, ContentRow, MessageRow, PostbackRow
 
-from . import auth, security, trouble
+from . import auth, message_list, security, trouble
 from .context import habits, now, sessions
-from .downloads import csv_answer
+from .message_list import MOST_FOUND, lines_of
 from .presenting import texts
 from .presenting.content import content_view
-from .presenting.listing import Line, lines
 from .presenting.message import MessageView, Surroundings, message_view
 from .presenting.pass_view import PassView, pass_view
 from .presenting.postback import postback_view
-from .presenting.question import Question
 
-PAGE_SIZE: Final = 50
-MOST_FOUND: Final = 50  # one search shows no more; a number with more has a filter's work to do
 MOST_OTHERS: Final = 5  # messages to the same number, on the page of one
-LIST_REFRESH_SECONDS: Final = 5
 
 SECTIONS: Final = (
     ("Overview", "overview.show", "overview"),
@@ -79,6 +74,7 @@ OLD_FORM: Final = (
 
 bp = Blueprint("pages", __name__)
 auth.guard(bp)
+message_list.add_to(bp)
 
 
 def register(app: Flask) -> None:
@@ -107,60 +103,6 @@ def error_page(error: HTTPException) -> Response:
     return response
 
 
-@bp.get("/messages")
-def list_messages() -> ResponseReturnValue:
-    """Show one page of the list, newest first."""
-    return render_template("messages.html", **_list_page())
-
-
-@bp.get("/messages/live")
-def refresh_list() -> ResponseReturnValue:
-    """Give the list anew when it changed; 204 when it did not."""
-    page = _list_page()
-    if page["digest"] == request.args.get("seen"):
-        return "", HTTPStatus.NO_CONTENT
-    return render_template("_message_list.html", **page)
-
-
-@bp.get("/messages.csv")
-@auth.requires_role(Role.OPERATOR)
-def download_messages() -> ResponseReturnValue:
-    """Give all that the list's question finds as a file; one that breaks off was not all of it."""
-    question = Question.from_args(request.args)
-    at = now()
-    said = "; ".join(f"{chip.name}: {chip.text}" for chip in question.chips()) or "all messages"
-    with sessions().begin() as session:
-        accounts.audit(session, actor(), "messages.export", detail=said[:1000], now=at)
-    lines = csv_files.messages_csv(sessions(), question.filter(), at)
-    return csv_answer(lines, f"messages-{at:%Y-%m-%d-%H%M}.csv")
-
-
-@bp.get("/messages/search")
-def reopen_search() -> ResponseReturnValue:
-    """Go to the list: what was searched for stands in no address, and so cannot come back."""
-    return redirect(url_for("pages.list_messages"))
-
-
-@bp.post("/messages/search")
-def search_messages() -> ResponseReturnValue:
-    """Go to the one message that is meant, or show all that may be."""
-    text = texts.printable(request.form.get("q", "").strip()[:256])
-    if not text:
-        return redirect(url_for("pages.list_messages"), HTTPStatus.SEE_OTHER)
-    with sessions()() as session:
-        rows = messages.find(session, text, MOST_FOUND)
-        if len(rows) == 1:
-            return redirect(_url(rows[0].public_id), HTTPStatus.SEE_OTHER)
-        found = _lines(session, rows)
-    return render_template(
-        "search.html",
-        q=text,
-        masked=texts.masked(text),
-        lines=found,
-        is_cut=len(found) == MOST_FOUND,
-    )
-
-
 @bp.get("/messages/<uuid:public_id>")
 def show_message(public_id: UUID) -> ResponseReturnValue:
     """Show one message."""
@@ -177,12 +119,13 @@ def list_others(public_id: UUID) -> ResponseReturnValue:
     with sessions()() as session:
         row = _message(session, public_id)
         rows = messages.find(session, row.recipient, MOST_FOUND)
-        found = _lines(session, rows)
+        found = lines_of(session, rows)
     return render_template(
         "search.html",
         q="",
         masked=auth.sight().number(row.recipient),
         lines=found,
+        columns=message_list.columns_of_viewer(),
         is_cut=len(found) == MOST_FOUND,
         back_to=str(public_id),
     )
@@ -273,33 +216,6 @@ def _is_below(url: str) -> bool:
     return request.path == url or (url != "/" and request.path.startswith(url))
 
 
-def _list_page() -> dict[str, object]:
-    question = Question.from_args(request.args)
-    cursor = request.args.get("cursor")
-    with sessions()() as session:
-        try:
-            page = messages.search(session, question.filter(), limit=PAGE_SIZE, cursor=cursor)
-        except messages.BadCursorError:
-            abort(HTTPStatus.BAD_REQUEST)
-        found = _lines(session, page.items)
-    digest = texts.digest((found, page.next_cursor))
-    return {
-        "question": question,
-        "lines": found,
-        "digest": digest,
-        "older_url": question.url(cursor=page.next_cursor) if page.next_cursor else None,
-        "newest_url": question.url() if cursor else None,
-        "csv_url": question.url("pages.download_messages"),
-        "live_url": None if cursor else question.url("pages.refresh_list", seen=digest),
-        "refresh_seconds": LIST_REFRESH_SECONDS,
-    }
-
-
-def _lines(session: Session, rows: list[MessageRow]) -> list[Line]:
-    names = messages.carrier_names(session, {row.spid for row in rows if row.spid})
-    return lines(rows, names, now(), auth.sight())
-
-
 def _message(session: Session, public_id: UUID) -> MessageRow:
     return messages.by_public_id(session, public_id) or abort(HTTPStatus.NOT_FOUND)
 
@@ -325,7 +241,7 @@ def _rest(session: Session, row: MessageRow) -> dict[str, object]:
         "batch": batches.by_id(session, row.batch_id) if row.batch_id else None,
         "shown_pass": _pass(session, row, content),
         "sent": sent_request(row, content, calls, to=_shown_to(row)),
-        "others": _lines(session, others[:MOST_OTHERS]),
+        "others": lines_of(session, others[:MOST_OTHERS]),
         "has_more_others": len(others) > MOST_OTHERS,
     }
 
@@ -362,5 +278,4 @@ def _url(public_id: UUID) -> str:
 
 def actor() -> str:
     """Return who is logged in, for the audit trail."""
-    person = auth.viewer()
-    return f"user:{person.username}" if person else "user:?"
+    return auth.actor()

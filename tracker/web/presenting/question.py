@@ -80,6 +80,24 @@ class Question:
             dates={name: text for name in DATES if (text := typed(args, name))},
         )
 
+    @classmethod
+    def from_asked(cls, asked: Mapping[str, list[str]]) -> Self:
+        """Return the question that was kept with `asked`."""
+        return cls.from_args(MultiDict(asked))
+
+    def asked(self) -> dict[str, list[str]]:
+        """Return the question to keep it; it has no numbers, as no address has them."""
+        statuses = {"status": [status.value for status in self.statuses]} if self.statuses else {}
+        return statuses | {name: [text] for name, text in {**self.texts, **self.dates}.items()}
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Return the question as the hidden fields of a form."""
+        return [(name, text) for name, texts in self.asked().items() for text in texts]
+
+    def said(self) -> str:
+        """Return the question in words."""
+        return "; ".join(f"{chip.name}: {chip.text}" for chip in self.chips()) or "all messages"
+
     @property
     def is_empty(self) -> bool:
         """Nothing was asked: the list has every message."""

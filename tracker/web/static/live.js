@@ -1,7 +1,7 @@
 // Keeps the live parts of a page new: asks the server for each every data-live-seconds, by htmx,
-// while the tab is seen, nobody has paused it and nothing is being selected. The server may answer
-// 204 when nothing changed. A slow server is asked less often, and so is one that fails. htmx's own
-// "every 2s [condition]" would need eval, which the pages forbid.
+// while the tab is seen, nobody has paused it, nothing is being selected and no row is ticked. The
+// server may answer 204 when nothing changed. A slow server is asked less often, and so is one that
+// fails. htmx's own "every 2s [condition]" would need eval, which the pages forbid.
 (() => {
   "use strict";
 
@@ -43,7 +43,19 @@
   }
 
   function isWanted() {
-    return !isPaused && !document.hidden && getSelection().isCollapsed;
+    return !isPaused && !document.hidden && getSelection().isCollapsed && !isTicked();
+  }
+
+  // A list that is renewed would lose its ticks, or carry them out of sight.
+  function isTicked() {
+    return document.querySelector("[data-tick]:checked") !== null;
+  }
+
+  function hold({ target }) {
+    if (isPaused || !target.matches("[data-tick]")) return;
+    if (isTicked()) return say("Waits for your ticks", "held");
+    say("Live", "live");
+    lookAtAll();
   }
 
   function say(text, state) {
@@ -100,6 +112,7 @@
     if (!isFirst) control.querySelector("[data-live-news]").textContent = said;
   }
 
+  document.addEventListener("change", hold);
   document.addEventListener("htmx:beforeSwap", remember);
   document.addEventListener("htmx:afterSwap", restore);
   document.addEventListener("htmx:beforeRequest", ({ detail }) => began.set(detail.elt.id, performance.now()));

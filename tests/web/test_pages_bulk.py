@@ -1,0 +1,194 @@
+"""Bulk actions in the dashboard: from the list to the count, the confirmation and the result."""
+
+import csv
+import io
+import re
+from uuid import UUID, uuid4
+
+import pytest
+from builders import queued, reloaded
+from flask import Flask
+from flask.testing import FlaskClient
+from pages_support import press, visitor, words
+from sqlalchemy import update
+
+from tracker.domain.status import Status
+from tracker.services import bulk_actions
+from tracker.store.db import Sessions
+from tracker.store.models import Message, Role
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+BULK = "/messages/bulk"
+
+
+def made(sessions: Sessions, status: Status, **changes: object) -> UUID:
+    public_id = queued(sessions, **changes)
+    with sessions.begin() as session:
+        session.execute(update(Message).where(Message.public_id == public_id).values(status=status))
+    return public_id
+
+
+def proposal(client: FlaskClient, do: str, **form: str) -> str:
+    answer = press(client, BULK, do=do, **form)
+    assert answer.status_code == 303
+    return answer.location
+
+
+def test_the_list_as_filtered_is_counted_then_cancelled(
+    app: Flask, session_factory: Sessions
+) -> None:
+    wanted = [queued(session_factory, campaign_ref="812") for _ in range(2)]
+    made(session_factory, Status.DELIVERED, campaign_ref="812")
+    other = queued(session_factory)
+    client = visitor(app)
+    url = proposal(client, "cancel", campaign_ref="812")
+    page = words(client.get(url))
+    assert "2 messages will be cancelled" in page
+    assert "Chosen from: Campaign: 812." in page
+    assert "1 message cannot be, because" in page
+    assert "Delivered: only what is queued can be cancelled. 1" in page
+    assert reloaded(session_factory, wanted[0]).status is Status.QUEUED
+    assert press(client, url).location == url
+    page = words(client.get(url))
+    assert "Done 2 cancelled." in page
+    assert "1 were left out from the beginning" in page
+    assert {reloaded(session_factory, one).status for one in wanted} == {Status.CANCELLED}
+    assert reloaded(session_factory, other).status is Status.QUEUED
+
+
+def test_ticked_rows_are_taken_alone_and_a_second_confirm_sends_nothing(
+    app: Flask, session_factory: Sessions
+) -> None:
+    ticked, other = (made(session_factory, Status.FAILED) for _ in range(2))
+    client = visitor(app)
+    url = proposal(client, "resend", id=str(ticked))
+    assert "1 message will be sent again" in words(client.get(url))
+    for _ in range(2):
+        press(client, url)
+    assert "Done 1 queued again." in words(client.get(url))
+    assert reloaded(session_factory, ticked).resent_as
+    assert reloaded(session_factory, other).resent_as is None
+
+
+def test_who_may_have_the_pass_already_is_warned_of(app: Flask, session_factory: Sessions) -> None:
+    made(session_factory, Status.DELIVERED)
+    made(session_factory, Status.UNKNOWN)
+    made(session_factory, Status.FAILED)
+    client = visitor(app)
+    page = words(client.get(proposal(client, "resend")))
+    assert "2 recipients have the first message already, or may have it" in page
+
+
+def test_settling_several_asks_how_one_knows(app: Flask, session_factory: Sessions) -> None:
+    public_id = made(session_factory, Status.UNKNOWN)
+    client = visitor(app)
+    url = proposal(client, "not_sent")
+    refused = press(client, url, reason="")
+    assert refused.status_code == 422
+    assert "It must say why, in 1 to 500 characters." in words(refused)
+    assert reloaded(session_factory, public_id).status is Status.UNKNOWN
+    press(client, url, reason=HOSTILE)
+    assert reloaded(session_factory, public_id).status is Status.REFUSED
+    page = client.get(f"/messages/{public_id}")
+    assert "<script>alert" not in page.text
+    assert HOSTILE in words(page)
+
+
+def test_a_long_action_goes_on_by_request_with_and_without_script(
+    app: Flask, session_factory: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_actions, "STEP", 1)
+    monkeypatch.setattr(bulk_actions.go_on, "__defaults__", (0.0,))
+    for _ in range(3):
+        queued(session_factory)
+    client = visitor(app)
+    url = proposal(client, "cancel")
+    press(client, url)
+    page = client.get(url)
+    assert "1 of 3: 1 cancelled." in words(page)
+    assert 'hx-trigger="load"' in page.text
+    assert "is not finished: go on with it" in words(client.get("/messages"))
+    assert press(client, f"{url}/go-on").location == url
+    token = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
+    assert token
+    headers = {"HX-Request": "true"}
+    for expected in ("3 of 3: 3 cancelled.", "Done 3 cancelled."):
+        part = client.post(f"{url}/go-on", data={"csrf_token": token[1]}, headers=headers)
+        assert expected in words(part)
+        assert "<html" not in part.text
+    assert "hx-post" not in part.text
+    assert "is not finished" not in words(client.get("/messages"))
+
+
+def test_more_than_one_action_may_take_is_said_and_the_older_ones_can_follow(
+    app: Flask, session_factory: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_actions, "MOST", 2)
+    monkeypatch.setattr(bulk_actions, "PAGE", 2)
+    for _ in range(3):
+        queued(session_factory)
+    client = visitor(app)
+    url = proposal(client, "cancel", status="queued")
+    page = words(client.get(url))
+    assert "2 messages will be cancelled" in page
+    assert "The list has more than 10,000 messages." in page
+    older = press(client, f"{url}/older").location
+    assert "1 message will be cancelled" in words(client.get(older))
+    assert press(client, f"{older}/older").location == older  # there is nothing behind it
+
+
+def test_ticked_rows_as_a_file_and_the_list_as_a_file(
+    app: Flask, session_factory: Sessions
+) -> None:
+    ticked = queued(session_factory)
+    queued(session_factory)
+    client = visitor(app)
+    answer = press(client, BULK, do="export", id=str(ticked))
+    assert [row["id"] for row in csv.DictReader(io.StringIO(answer.text))] == [str(ticked)]
+    whole = press(client, BULK, do="export", status="queued")
+    assert whole.location == "/messages.csv?status=queued"
+
+
+def test_nothing_to_do_is_said(app: Flask, session_factory: Sessions) -> None:
+    made(session_factory, Status.DELIVERED)
+    client = visitor(app)
+    page = client.get(proposal(client, "cancel"))
+    assert "Nothing can be done" in words(page)
+    assert 'id="confirm"' not in page.text
+    assert "The list is empty." in words(client.get(proposal(client, "cancel", mms_id="9")))
+
+
+def test_viewers_tick_nothing_and_do_nothing(app: Flask, session_factory: Sessions) -> None:
+    queued(session_factory)
+    operator = visitor(app)
+    url = proposal(operator, "cancel")
+    viewer = visitor(app, Role.VIEWER)
+    assert "data-tick" not in viewer.get("/messages").text
+    assert "data-tick" in operator.get("/messages").text
+    assert viewer.get(url).status_code == 403
+    for path in (BULK, url, f"{url}/go-on", f"{url}/older"):
+        assert press(viewer, path, do="cancel").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [({"do": "nonsense"}, 400), ({}, 400), ({"do": "cancel", "id": "x"}, 400)],
+)
+def test_odd_forms_are_refused(app: Flask, form: dict[str, str], status: int) -> None:
+    assert press(visitor(app), BULK, **form).status_code == status
+
+
+def test_an_id_that_no_action_has_is_not_found(app: Flask) -> None:
+    client = visitor(app)
+    url = f"{BULK}/{uuid4()}"
+    assert client.get(url).status_code == 404
+    for path in (url, f"{url}/go-on", f"{url}/older"):
+        assert press(client, path).status_code == 404
+
+
+def test_a_form_without_its_token_does_nothing(app: Flask, session_factory: Sessions) -> None:
+    queued(session_factory)
+    client = visitor(app)
+    url = proposal(client, "cancel")
+    assert client.post(url, data={}).status_code == 400
+    assert "1 message will be cancelled" in words(client.get(url))

@@ -1,0 +1,266 @@
+"""One action for many messages: what it would do is counted first, then confirmed, then done.
+
+    propose    which messages, frozen; how many can be acted on, and why the others cannot
+    confirm    once, whoever asks again
+    go_on      steps of a few messages for as long as a request may take; anybody may go on
+
+The id of the proposal is the key. What was done with a message is committed together with how far
+the action has come, under the lock of its row: whatever is sent twice, or dies between, no message
+is acted on a second time.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+from uuid import UUID, uuid4
+
+from sqlalchemy.orm import Session
+
+from tracker.domain.message import InvalidMessageError
+from tracker.domain.settling import Settled
+from tracker.domain.status import Status
+from tracker.store import accounts, messages, settling, suppressions
+from tracker.store import bulk_actions as store
+from tracker.store.bulk_actions import BulkActionRow, NewBulkAction
+from tracker.store.db import Sessions
+from tracker.store.messages import MessageFilter
+from tracker.store.rows import MessageRow
+
+from . import answers, manage, settle
+from .settle import Verdict
+
+MOST: Final = 10_000  # messages that one action looks at
+STEP: Final = 50  # messages a transaction: a postback for one of them waits no longer than that
+PAGE: Final = 1000
+SECONDS: Final = 2.0  # of work in one request
+LIFE: Final = timedelta(days=1)  # of a proposal that nobody confirms
+
+
+class Action(StrEnum):
+    """What is done with each message."""
+
+    CANCEL = "cancel"
+    RESEND = "resend"
+    SENT = "sent"  # settle: it was sent
+    NOT_SENT = "not_sent"  # settle: it was not
+
+    @property
+    def needs_reason(self) -> bool:
+        """Who does it must say why, as for one message."""
+        return self in _SETTLED_AS
+
+
+_SETTLED_AS: Final = {Action.SENT: Settled.SENT, Action.NOT_SENT: Settled.NOT_SENT}
+
+
+class NoSuchActionError(LookupError):
+    """No bulk action has this id; one that nobody confirms is forgotten after a day."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is to be done with which messages: the named ones, or what a question finds."""
+
+    action: Action
+    named: Sequence[UUID] = ()
+    question: MessageFilter = field(default_factory=MessageFilter)
+    asked: Mapping[str, list[str]] = field(default_factory=dict)  # the question, to show it again
+    cursor: str | None = None  # where in the list to begin
+
+
+def propose(sessions: Sessions, wanted: Wanted, *, actor: str, now: datetime) -> UUID:
+    """Look at what an action would do, keep which messages it is for, and return its id.
+
+    Raises:
+        BadCursorError: `cursor` is not one that the list gave.
+    """
+    rows, next_cursor = _chosen(sessions, wanted)
+    with sessions.begin() as session:
+        store.forget_unconfirmed(session, now - LIFE)
+        fit, against = _judged(session, wanted.action, rows)
+        new = NewBulkAction(
+            public_id=uuid4(),
+            action=wanted.action,
+            actor=actor[:80],
+            asked=dict(wanted.asked),
+            statuses=dict(Counter(row.status_label for row in fit)),
+            against=against,
+            next_cursor=next_cursor,
+            created_at=now,
+        )
+        store.add(session, new, [row.id for row in fit])
+    return new.public_id
+
+
+def confirm(
+    sessions: Sessions, public_id: UUID, *, reason: str, said: str, actor: str, now: datetime
+) -> None:
+    """Let an action be done; what was confirmed before stays as it is.
+
+    Raises:
+        NoSuchActionError: there is none, or it is too old.
+        InvalidMessageError: the reason is not fit to be kept.
+    """
+    with sessions.begin() as session:
+        action = _the_action(session, public_id, is_locked=True)
+        if action.confirmed_at is not None:
+            return
+        if action.created_at < now - LIFE:
+            raise NoSuchActionError(str(public_id))
+        why = settle.checked_reason(reason) if Action(action.action).needs_reason else None
+        values = {"confirmed_at": now, "actor": actor[:80], "reason": why}
+        store.set_values(session, action.id, values)
+        told = f"{action.action}, {action.chosen} messages; {said}" + (f"; {why}" if why else "")
+        accounts.audit(
+            session, actor, "messages.bulk", subject=str(public_id), detail=told[:1000], now=now
+        )
+
+
+def go_on(
+    sessions: Sessions,
+    public_id: UUID,
+    clock: Callable[[], datetime],
+    seconds: float = SECONDS,
+) -> BulkActionRow:
+    """Work on a confirmed action for some time, at least one step, and return how far it is.
+
+    Raises:
+        NoSuchActionError: there is none.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        action = _step(sessions, public_id, clock())
+        if action.confirmed_at is None or action.finished_at or time.monotonic() > until:
+            return action
+
+
+def against(action: Action, message: MessageRow) -> str | None:
+    """Return why nothing can be done with a message, in words that fit many; None when it can."""
+    match action:
+        case Action.CANCEL:
+            return None if message.status is Status.QUEUED else _not_queued(message)
+        case Action.RESEND:
+            if message.status in (Status.QUEUED, Status.SENDING):
+                return "Still to be sent."
+            return "Sent again before." if message.resent_as else None
+    if message.tracking_key is not None:
+        return "The gateway has given a tracking id, so it tells what became of the message."
+    if not answers.is_open(message):
+        return f"{message.status_label}: only an unknown outcome can be settled."
+    return "Marked so before." if message.settled_as == _SETTLED_AS[action] else None
+
+
+def _not_queued(message: MessageRow) -> str:
+    return f"{message.status_label}: only what is queued can be cancelled."
+
+
+def _chosen(sessions: Sessions, wanted: Wanted) -> tuple[list[MessageRow], str | None]:
+    """Return the messages that are meant, and where the list goes on."""
+    if wanted.named:
+        with sessions() as session:
+            return messages.by_public_ids(session, wanted.named), None
+    rows: list[MessageRow] = []
+    cursor = wanted.cursor
+    while True:
+        with sessions() as session:
+            page = messages.search(session, wanted.question, limit=PAGE, cursor=cursor)
+        rows += page.items
+        cursor = page.next_cursor
+        if cursor is None or len(rows) >= MOST:
+            return rows, cursor
+
+
+def _judged(
+    session: Session, action: Action, rows: Sequence[MessageRow]
+) -> tuple[list[MessageRow], dict[str, int]]:
+    """Return what can be acted on, and how many cannot by reason."""
+    blocked = set(_suppressed(session, rows)) if action is Action.RESEND else set()
+    fit, reasons = [], Counter[str]()
+    for row in rows:
+        why = against(action, row)
+        if why is None and row.recipient in blocked:
+            why = "The number is suppressed."
+        if why is None:
+            fit.append(row)
+        else:
+            reasons[why] += 1
+    return fit, dict(reasons)
+
+
+def _suppressed(session: Session, rows: Sequence[MessageRow]) -> Iterator[str]:
+    for start in range(0, len(rows), PAGE):
+        yield from suppressions.among(session, {r.recipient for r in rows[start : start + PAGE]})
+
+
+def _step(sessions: Sessions, public_id: UUID, now: datetime) -> BulkActionRow:
+    with sessions.begin() as session:
+        action = _the_action(session, public_id, is_locked=True)
+        if action.confirmed_at is None or action.finished_at is not None:
+            return action
+        ids = store.next_ids(session, action, STEP)
+        store.set_values(session, action.id, _done_with(session, action, ids, now))
+        return _the_action(session, public_id)
+
+
+def _done_with(
+    session: Session, action: BulkActionRow, ids: Sequence[int], now: datetime
+) -> dict[str, object]:
+    """Act on these messages, and return how far the action is then."""
+    if not ids:
+        return {"finished_at": now}
+    came_of = _act(session, action, ids, now)
+    store.note(session, action.id, came_of)
+    done = sum(detail is None for detail in came_of.values())
+    return {
+        "position": ids[-1],
+        "done": action.done + done,
+        "skipped": action.skipped + len(ids) - done,
+    }
+
+
+def _act(
+    session: Session, action: BulkActionRow, ids: Sequence[int], now: datetime
+) -> dict[int, str | None]:
+    """Act on each of these messages; returns why some were skipped.
+
+    They are locked, so what is refused is refused before anything of it is written.
+    """
+    kind = Action(action.action)
+    if kind.needs_reason:
+        found = settling.recipients(session, ids)
+        settling.lock(session, {number for number, _ in found})
+    rows = store.locked_messages(session, ids)
+    return {
+        id_: _act_on(session, kind, action, rows[id_], now) if id_ in rows else "It was erased."
+        for id_ in ids
+    }
+
+
+def _act_on(
+    session: Session, kind: Action, action: BulkActionRow, message: MessageRow, now: datetime
+) -> str | None:
+    if why := against(kind, message):
+        return why
+    try:
+        match kind:
+            case Action.CANCEL:
+                manage.take_out(session, message.public_id, action.actor, now)
+            case Action.RESEND:
+                manage.queue_again(session, message.public_id, action.actor, now)
+            case Action.SENT | Action.NOT_SENT:
+                verdict, reason = Verdict(kind.value), action.reason or ""
+                settle.mark(session, message, verdict, reason, actor=action.actor, now=now)
+    except (manage.NotPossibleError, InvalidMessageError) as error:
+        return str(error)
+    return None
+
+
+def _the_action(session: Session, public_id: UUID, *, is_locked: bool = False) -> BulkActionRow:
+    found = store.by_public_id(session, public_id, is_locked=is_locked)
+    if found is None:
+        raise NoSuchActionError(str(public_id))
+    return found
