@@ -41,7 +41,7 @@ class Look:
     limit: int  # with one more than is shown
     place: Place | None  # only what lies below it is looked at
     found: list[RowMapping] = field(default_factory=list)
-    left: int = MOST
+    left: int = field(default_factory=lambda: MOST)
 
     def is_at_the_end(self) -> bool:
         """Look until the page is full or has looked enough; True when nothing is left."""
