@@ -41,6 +41,9 @@ def test_an_empty_environment_is_enough() -> None:
         ("TRACKER_FAILURE_SHARE", "0"),
         ("TRACKER_FAILURE_SHARE", "101"),
         ("TRACKER_FAILURE_SHARE", "few"),
+        ("TRACKER_IDLE_MINUTES", "4"),
+        ("TRACKER_IDLE_MINUTES", "1441"),
+        ("TRACKER_IDLE_MINUTES", "never"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
@@ -52,6 +55,11 @@ def test_a_wrong_setting_is_named(name: str, value: str) -> None:
 def test_the_share_of_failures_is_in_percent(text: str, share: float) -> None:
     assert Settings.from_environ({}).failure_share == 3.0
     assert Settings.from_environ({"TRACKER_FAILURE_SHARE": text}).failure_share == share
+
+
+def test_an_idle_session_lasts_as_long_as_any_until_a_shorter_time_is_set() -> None:
+    assert Settings.from_environ({}).idle_minutes == 720
+    assert Settings.from_environ({"TRACKER_IDLE_MINUTES": "30"}).idle_minutes == 30
 
 
 def test_the_allow_list_has_networks_and_addresses_of_both_families() -> None:

@@ -31,7 +31,7 @@ NAMES: Final = (
     "DATABASE_URL", "GATEWAY_URL", "GATEWAY_API_KEY", "GATEWAY_TIMEOUT_SECONDS", "DEFAULT_FROM",
     "POSTBACK_TOKENS", "POSTBACK_ALLOW_FROM", "POSTBACK_ALLOW_MODE", "SPOOL_DIR", "SECRET_KEY",
     "GATEWAY_ZONE", "TRUSTED_PROXIES", "SEND_RATE", "SEND_WINDOW", "SETTLE_UNKNOWN",
-    "DISCOVER_KNOWN", "FAILURE_SHARE",
+    "DISCOVER_KNOWN", "FAILURE_SHARE", "IDLE_MINUTES",
 )  # fmt: skip
 KNOWN: Final = frozenset(f"{PREFIX}{name}{end}" for name in NAMES for end in ("", "_FILE"))
 
@@ -79,6 +79,7 @@ class Settings:
     settle_unknown: SettleUnknown = SettleUnknown.OFFER
     discover_known: bool = False  # ask for discovery also where the handset is known
     failure_share: float = 3.0  # percent of failed messages from which the overview shows it in red
+    idle_minutes: int = 720  # without anything done, after which a person is logged out
 
     def __repr__(self) -> str:
         """Hide everything: settings hold secrets, and a repr ends up in logs."""
@@ -111,6 +112,7 @@ class Settings:
             settle_unknown=source.get("SETTLE_UNKNOWN", _settle_unknown, SettleUnknown.OFFER),
             discover_known=source.get("DISCOVER_KNOWN", _yes_or_no, False),
             failure_share=source.get("FAILURE_SHARE", _percent, 3.0),
+            idle_minutes=source.get("IDLE_MINUTES", _idle_minutes, 720),
         )
 
     @property
@@ -305,6 +307,13 @@ def _zone(text: str) -> ZoneInfo:
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and int(text) <= 10):
         raise ValueError(f"{text!r} is not a number of proxies from 0 to 10")
+    return int(text)
+
+
+def _idle_minutes(text: str) -> int:
+    is_number = text.isascii() and text.isdecimal() and len(text) < 6
+    if not (is_number and 5 <= int(text) <= 1440):
+        raise ValueError(f"{text!r} is not a number of minutes from 5 to 1440")
     return int(text)
 
 

@@ -10,7 +10,19 @@ from sqlalchemy import event, inspect, text
 from sqlalchemy.orm import Session
 
 from tracker.domain.fold import Outcome
-from tracker.store import db, ingest, messages, outbox, overview, postbacks, schema, settling
+from tracker.store import (
+    audit,
+    db,
+    ingest,
+    messages,
+    outbox,
+    overview,
+    postbacks,
+    schema,
+    settling,
+    two_factor,
+)
+from tracker.store.audit import AuditFilter
 from tracker.store.base import UtcDateTime
 from tracker.store.db import Sessions
 from tracker.store.messages import MessageFilter
@@ -120,6 +132,19 @@ def plans_of(sessions: Sessions, ask: Callable[[Session], object]) -> list[str]:
         ),
         (lambda s: settling.shelved_for(s, "x"), "ix_postbacks_tracking_key"),
         (lambda s: settling.of_message(s, 1), "ix_settlements_message_id"),
+        (lambda s: audit.search(s, AuditFilter(), limit=5), "ix_audit_at"),
+        (lambda s: audit.search(s, AuditFilter(), limit=5, cursor="1-1"), "ix_audit_at"),
+        (lambda s: audit.search(s, AuditFilter(actor="x"), limit=5), "ix_audit_actor_at"),
+        (lambda s: audit.search(s, AuditFilter(action="x"), limit=5), "ix_audit_action_at"),
+        (
+            lambda s: audit.search(s, AuditFilter(actor="x", action="y"), limit=5),
+            "ix_audit_actor_action_at",
+        ),
+        (
+            lambda s: audit.search(s, AuditFilter(at_from=datetime.now(UTC)), limit=5),
+            "ix_audit_at",
+        ),
+        (lambda s: two_factor.recovery_codes_left(s, 1), "ix_recovery_codes_user_id"),
     ],
 )
 def test_every_hot_question_is_answered_by_its_index(

@@ -1,10 +1,9 @@
 """Questions about messages."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, tuple_, update
@@ -14,20 +13,11 @@ from tracker.domain import numbers
 from tracker.domain.status import Status
 from tracker.protocol.tracking import tracking_key
 
-from . import bulk
+from . import bulk, cursors
 from .models import Batch, Carrier, Message, MessageContent, Postback, SendAttempt
 from .rows import AttemptRow, ContentRow, MessageRow, Page
 
 _COLUMNS = tuple(getattr(Message, name) for name in MessageRow.__dataclass_fields__)
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-# Microseconds since 1970 and the id; no more digits than every database can compare.
-CURSOR: Final = {"pattern": "^[0-9]{1,17}-[0-9]{1,18}$"}
-
-
-class BadCursorError(ValueError):
-    """A cursor that no page gave out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +50,11 @@ def search(
     """
     statement = select(*_COLUMNS).where(*_conditions(wanted))
     if cursor is not None:
-        statement = statement.where(tuple_(Message.created_at, Message.id) < _read_cursor(cursor))
+        statement = statement.where(tuple_(Message.created_at, Message.id) < cursors.read(cursor))
     ordered = statement.order_by(Message.created_at.desc(), Message.id.desc()).limit(limit + 1)
     found = _rows(session, ordered)
-    more = len(found) > limit
-    return Page(found[:limit], _cursor(found[limit - 1]) if more else None)
+    last = found[limit - 1] if len(found) > limit else None
+    return Page(found[:limit], cursors.write(last.created_at, last.id) if last else None)
 
 
 def by_public_id(session: Session, public_id: UUID) -> MessageRow | None:
@@ -231,17 +221,6 @@ def _rows(session: Session, statement: Select[*tuple[Any, ...]]) -> list[Message
 def _first(session: Session, statement: Select[*tuple[Any, ...]]) -> MessageRow | None:
     found = _rows(session, statement.limit(1))
     return found[0] if found else None
-
-
-def _cursor(row: MessageRow) -> str:
-    return f"{(row.created_at - _EPOCH) // _MICROSECOND}-{row.id}"
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, int]:
-    if not re.fullmatch(CURSOR["pattern"], cursor):
-        raise BadCursorError("not a cursor of an earlier page")
-    moment, _, number = cursor.partition("-")
-    return _EPOCH + int(moment) * _MICROSECOND, int(number)
 
 
 def _uuid(text: str) -> UUID | None:

@@ -14,6 +14,7 @@ from tracker.store import db
 from . import (
     api,
     api_docs,
+    audit,
     batches,
     context,
     dropin,
@@ -28,7 +29,11 @@ from . import (
     postback_address,
     postbacks,
     problems,
+    settings_page,
     settle,
+    tokens,
+    two_factor,
+    users,
     watch,
 )
 from .receiver import RECEIVER, Receiver
@@ -63,7 +68,12 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(handsets.bp)
     app.register_blueprint(gateway_page.bp)
     app.register_blueprint(batches.bp)
+    app.register_blueprint(settings_page.bp)
+    app.register_blueprint(two_factor.bp)
+    app.register_blueprint(users.bp)
+    app.register_blueprint(tokens.bp)
     app.register_blueprint(postback_address.bp)
+    app.register_blueprint(audit.bp)
     app.register_error_handler(HTTPException, _error)
     return app
 

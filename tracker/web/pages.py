@@ -27,10 +27,11 @@ from werkzeug.exceptions import HTTPException
 
 from tracker.domain.message import InvalidMessageError
 from tracker.domain.pass_face import face
-from tracker.services import answers, csv_files, manage, templates, timeline, watch
+from tracker.services import answers, csv_files, lookups, manage, templates, timeline, watch
 from tracker.services.sent_request import sent_request
 from tracker.store import accounts, batches, handsets, messages, postbacks
 from tracker.store import templates as pass_templates
+from tracker.store.cursors import BadCursorError
 from tracker.store.models import Role
 from tracker.store.rows import BodyRow, ContentRow, MessageRow, PostbackRow
 
@@ -60,6 +61,7 @@ SECTIONS: Final = (
     ("Gateway", "gateway_page.show", "sending"),
     ("Templates", "pass_templates.list_templates", "templates"),
     ("Handsets", "handsets.show", "handset"),
+    ("Settings", "settings.show", "settings"),
 )
 ERRORS: Final = {
     400: ("This cannot be read", "The address or the form is not complete. Go back and try again."),
@@ -148,9 +150,10 @@ def search_messages() -> ResponseReturnValue:
         return redirect(url_for("pages.list_messages"), HTTPStatus.SEE_OTHER)
     with sessions()() as session:
         rows = messages.find(session, text, MOST_FOUND)
-        if len(rows) == 1:
-            return redirect(_url(rows[0].public_id), HTTPStatus.SEE_OTHER)
         found = _lines(session, rows)
+    lookups.note_search(sessions(), text, rows, actor=actor(), now=now())
+    if len(rows) == 1:
+        return redirect(_url(rows[0].public_id), HTTPStatus.SEE_OTHER)
     return render_template(
         "search.html",
         q=text,
@@ -277,7 +280,7 @@ def _list_page() -> dict[str, object]:
     with sessions()() as session:
         try:
             page = messages.search(session, question.filter(), limit=PAGE_SIZE, cursor=cursor)
-        except messages.BadCursorError:
+        except BadCursorError:
             abort(HTTPStatus.BAD_REQUEST)
         found = _lines(session, page.items)
     digest = texts.digest((found, page.next_cursor))
