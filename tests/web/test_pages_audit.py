@@ -63,7 +63,7 @@ def test_a_line_says_who_what_about_what_why_and_when(
     noted(session_factory, at, action="message.settle", subject=message, detail="sent: seen")
     page = admin.get("/audit?actor=olga")
     said = "22 Nov 2026, 17:40:52 UTC olga in the dashboard Settled a lost answer"
-    assert found_in(page) == [f"{said} {message} sent: seen"]
+    assert found_in(page) == [f"{said} About {message} More sent: seen"]
     assert f'href="/messages/{message}"' in page.text
 
 
@@ -109,7 +109,7 @@ def test_filters_hold_together(
     noted(session_factory, first + 3 * day, "probe", action="gateway.resume", subject="d")
     page = admin.get(f"/audit?{query}")
     body = page.text.partition("<tbody")[2]
-    found = re.findall(r'audit-table__about">(\w)<', body)
+    found = re.findall(r"About </span>(\w)<", body)
     assert set(found) == subjects
     assert ("Nothing fits" in words(page)) is not bool(subjects)
 

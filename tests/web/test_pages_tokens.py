@@ -72,7 +72,7 @@ def test_a_token_is_shown_once_and_may_do_what_was_chosen(
     assert (row.scopes, row.rate_per_minute) == (("read",), 60)
     again = admin.get(PAGE)
     assert token not in again.text
-    assert "till Active May read Limit 60 a minute Made" in words(again)
+    assert "till Active May read 60 a minute Made" in words(again)
 
 
 def test_tokens_without_a_limit_and_with_every_scope_are_offered_first(

@@ -50,6 +50,13 @@ def test_everybody_finds_the_settings_and_sees_what_the_role_allows(app: Flask) 
             assert (f'href="{address}"' in page.text) is is_admin
 
 
+def test_each_of_the_settings_says_where_it_belongs(admin: FlaskClient) -> None:
+    for address in (PAGE, "/settings/tokens", "/settings/two-factor", "/audit"):
+        page = admin.get(address).text
+        assert 'href="/settings" aria-current="page"' in page
+        assert page.count('aria-current="page"') == 1
+
+
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
 def test_only_administrators_see_or_change_users(
     app: Flask, session_factory: Sessions, role: Role

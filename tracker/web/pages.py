@@ -271,6 +271,8 @@ def _sections() -> list[tuple[str, str, str, bool]]:
 
 def _is_below(url: str) -> bool:
     """Say whether the page that is shown is this one, or below it; all pages are below `/`."""
+    if request.blueprint == "audit":  # one of the settings, at an address of its own
+        return url == url_for("settings.show")
     return request.path == url or (url != "/" and request.path.startswith(url))
 
 
