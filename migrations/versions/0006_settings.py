@@ -1,4 +1,4 @@
-"""Two-factor logins of people, and indexes for reading the audit trail."""
+"""Two-factor logins, people of an OpenID provider, and indexes for reading the audit trail."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,6 +15,8 @@ def upgrade() -> None:
     op.add_column("users", sa.Column("totp_next_salt", sa.String(length=64), nullable=True))
     op.add_column("users", sa.Column("totp_step", sa.BigInteger(), nullable=True))
     op.add_column("users", sa.Column("two_factor_since", TIME, nullable=True))
+    op.add_column("users", sa.Column("external_id", sa.String(length=512), nullable=True))
+    op.create_index(op.f("uq_users_external_id"), "users", ["external_id"], unique=True)
     op.create_table(
         "recovery_codes",
         sa.Column("id", BIG_ID, nullable=False),
@@ -44,7 +46,9 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_audit_actor_at_id"), "audit")
     op.drop_index(op.f("ix_audit_at_id"), "audit")
     op.drop_table("recovery_codes")
+    op.drop_index(op.f("uq_users_external_id"), "users")
     with op.batch_alter_table("users") as users:
+        users.drop_column("external_id")
         users.drop_column("two_factor_since")
         users.drop_column("totp_step")
         users.drop_column("totp_next_salt")

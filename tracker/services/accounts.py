@@ -96,12 +96,22 @@ def set_role(sessions: Sessions, username: str, role: Role, *, actor: str, now: 
     """
     with sessions.begin() as session:
         if role is not Role.ADMIN:
-            _leave_an_admin(session, username)
-        user = _the_user(session, username)
-        if user.role != role:
-            said = f"{user.role} to {role}"
-            user.role = role
-            accounts.audit(session, actor, "user.role", subject=username, detail=said, now=now)
+            leave_an_admin(session, username)
+        change_role(session, _the_user(session, username), role, actor, now)
+
+
+def leave_an_admin(session: Session, username: str) -> None:
+    """Refuse to take away the last administrator; all of them stay locked until the end."""
+    if accounts.locked_admins(session) == [username]:
+        raise AccountError(f"{username} is the only administrator; make another one first", "role")
+
+
+def change_role(session: Session, user: User, role: Role, actor: str, now: datetime) -> None:
+    """Give a user another role, in the caller's transaction."""
+    if user.role != role:
+        said = f"{user.role} to {role}"
+        user.role = role
+        accounts.audit(session, actor, "user.role", subject=user.username, detail=said, now=now)
 
 
 def disable_user(sessions: Sessions, username: str, *, actor: str, now: datetime) -> None:
@@ -111,7 +121,7 @@ def disable_user(sessions: Sessions, username: str, *, actor: str, now: datetime
         AccountError: no such user, or the only administrator.
     """
     with sessions.begin() as session:
-        _leave_an_admin(session, username)
+        leave_an_admin(session, username)
         user = _the_user(session, username)
         user.is_disabled = True
         user.session_key = secrets.token_urlsafe(32)
@@ -238,9 +248,3 @@ def _the_user(session: Session, username: str) -> User:
     if user is None:
         raise AccountError(f"there is no user {username}")
     return user
-
-
-def _leave_an_admin(session: Session, username: str) -> None:
-    """Refuse to take away the last administrator; all of them stay locked until the end."""
-    if accounts.locked_admins(session) == [username]:
-        raise AccountError(f"{username} is the only administrator; make another one first", "role")

@@ -46,7 +46,7 @@ def log_in(sessions: Sessions, username: str, password: str, now: datetime) -> U
         if user is not None and is_right and not user.is_disabled:
             # With a second step the count goes on: else each right password would allow five codes.
             if user.two_factor_since is None:
-                _let_in(session, user, "password", now)
+                let_in(session, user, "password", now)
             return accounts.user_row(user)
         if user is not None and not is_right:
             count_failure(session, user, now)
@@ -65,7 +65,7 @@ def second_step(
     with sessions.begin() as session:
         user = _unlocked(accounts.locked_user_of_session(session, session_key), now)
         if user is not None and (how := codes.accept(session, user, code, key, now)):
-            _let_in(session, user, f"password and {how}", now)
+            let_in(session, user, f"password and {how}", now)
             return accounts.user_row(user)
         if user is not None:
             count_failure(session, user, now)
@@ -87,6 +87,12 @@ def prove(sessions: Sessions, username: str, password: str, now: datetime) -> No
         if user is not None:
             count_failure(session, user, now)
     raise LoginRefusedError
+
+
+def let_in(session: Session, user: User, how: str, now: datetime) -> None:
+    """Note that somebody got in, and how."""
+    user.failed_logins, user.locked_until, user.last_login_at = 0, None, now
+    accounts.audit(session, f"user:{user.username}", "login", detail=how, now=now)
 
 
 def count_failure(session: Session, user: User, now: datetime) -> None:
@@ -112,8 +118,3 @@ def _unlocked(user: User | None, now: datetime) -> User | None:
     if user is not None and user.locked_until is not None and user.locked_until > now:
         raise LoginLockedError(user.locked_until)
     return user
-
-
-def _let_in(session: Session, user: User, how: str, now: datetime) -> None:
-    user.failed_logins, user.locked_until, user.last_login_at = 0, None, now
-    accounts.audit(session, f"user:{user.username}", "login", detail=how, now=now)

@@ -9,6 +9,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 MIN_PASSWORD: Final = 10
 MAX_PASSWORD: Final = 1000
+NONE: Final = "!"  # kept of a user who has no password here
 
 _hasher = PasswordHasher()
 
@@ -38,11 +39,12 @@ def hashed(password: str) -> str:
 
 def is_right(kept: str | None, password: str) -> bool:
     """Say whether a password is the one that is kept; never when None is."""
+    asked = None if kept == NONE else kept
     try:
-        _hasher.verify(kept or _nobodys_hash(), password[:MAX_PASSWORD])
+        _hasher.verify(asked or _nobodys_hash(), password[:MAX_PASSWORD])
     except (VerificationError, InvalidHashError):
         return False
-    return kept is not None
+    return asked is not None
 
 
 @cache

@@ -21,17 +21,20 @@ def add_user(
     role: Role,
     session_key: str,
     now: datetime,
-) -> None:
+    external_id: str | None = None,
+) -> User:
     """Store a new user; the name is taken as it is."""
-    session.add(
-        User(
-            username=username,
-            password_hash=password_hash,
-            role=role,
-            session_key=session_key,
-            created_at=now,
-        )
+    user = User(
+        username=username,
+        password_hash=password_hash,
+        role=role,
+        session_key=session_key,
+        created_at=now,
+        external_id=external_id,
     )
+    session.add(user)
+    session.flush()
+    return user
 
 
 def locked_user(session: Session, username: str) -> User | None:
@@ -47,6 +50,11 @@ def user_named(session: Session, username: str) -> User | None:
 def locked_user_of_session(session: Session, session_key: str) -> User | None:
     """Return the row of whose session this is, locked until the transaction ends."""
     return session.scalar(select(User).where(User.session_key == session_key).with_for_update())
+
+
+def locked_external_user(session: Session, external_id: str) -> User | None:
+    """Return the row of a provider's user, locked until the transaction ends."""
+    return session.scalar(select(User).where(User.external_id == external_id).with_for_update())
 
 
 def locked_admins(session: Session) -> list[str]:
@@ -91,6 +99,7 @@ def user_row(user: User) -> UserRow:
         last_login_at=user.last_login_at,
         locked_until=user.locked_until,
         two_factor_since=user.two_factor_since,
+        is_external=user.external_id is not None,
     )
 
 

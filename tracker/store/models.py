@@ -329,6 +329,9 @@ class User(Base):
     totp_next_salt: Mapped[str | None] = mapped_column(String(64))  # until a code confirms it
     totp_step: Mapped[int | None] = mapped_column(BigInteger)  # of the last code that was taken
     two_factor_since: Mapped[datetime | None]
+    external_id: Mapped[str | None] = mapped_column(String(512))  # issuer and subject
+
+    __table_args__ = (Index("uq_users_external_id", "external_id", unique=True),)
 
 
 class RecoveryCode(Base):

@@ -141,6 +141,7 @@ class UserRow:
     last_login_at: datetime | None
     locked_until: datetime | None = None
     two_factor_since: datetime | None = None
+    is_external: bool = False  # known by an OpenID provider
 
     @property
     def has_two_factor(self) -> bool:

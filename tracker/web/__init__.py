@@ -74,6 +74,11 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(tokens.bp)
     app.register_blueprint(postback_address.bp)
     app.register_blueprint(audit.bp)
+    if settings.open_id:
+        # Imported by those who use it alone: its libraries take as long as half of the start.
+        from . import oidc  # noqa: PLC0415
+
+        oidc.register(app, settings.open_id)
     app.register_error_handler(HTTPException, _error)
     return app
 

@@ -152,7 +152,7 @@ def show_login() -> ResponseReturnValue:
     """Show the form, or go on when there is nothing to ask."""
     if viewer():
         return redirect(_next_path())
-    return render_template("login.html", next_path=_next_path(), username="", problem=None)
+    return _login_page("", None)
 
 
 @bp.post("/login")
@@ -161,25 +161,21 @@ def log_in() -> ResponseReturnValue:
     username = printable(request.form.get("username", "").strip())
     password = request.form.get("password", "")
     if len(username) > _LONGEST_USERNAME:
-        return _refusal(username, "Wrong user name or password.", HTTPStatus.UNAUTHORIZED)
+        return refusal(username, "Wrong user name or password.", HTTPStatus.UNAUTHORIZED)
     try:
         user = logins.log_in(sessions(), username, password, now())
     except logins.LoginLockedError as error:
         return _locked(username, error.until)
     except logins.LoginRefusedError:
-        return _refusal(username, "Wrong user name or password.", HTTPStatus.UNAUTHORIZED)
-    if user.has_two_factor:
-        _keep_first_step(user)
-        return redirect(url_for("auth.show_code", next=_asked_path()), HTTPStatus.SEE_OTHER)
-    begin_session(user)
-    return redirect(_next_path(), HTTPStatus.SEE_OTHER)
+        return refusal(username, "Wrong user name or password.", HTTPStatus.UNAUTHORIZED)
+    return go_on(user, asked_path())
 
 
 @bp.get("/login/code")
 def show_code() -> ResponseReturnValue:
     """Ask who has given the right password for a code."""
     if _first_step() is None:
-        return redirect(url_for("auth.show_login", next=_asked_path()))
+        return redirect(url_for("auth.show_login", next=asked_path()))
     return render_template("login_code.html", next_path=_next_path(), problem=None)
 
 
@@ -189,7 +185,7 @@ def take_code() -> ResponseReturnValue:
     session_key = _first_step()
     if session_key is None:
         flash("That took too long. Give your password again.", "odd")
-        return redirect(url_for("auth.show_login", next=_asked_path()), HTTPStatus.SEE_OTHER)
+        return redirect(url_for("auth.show_login", next=asked_path()), HTTPStatus.SEE_OTHER)
     code = request.form.get("code", "")
     try:
         user = logins.second_step(sessions(), session_key, code, secret_key(), now())
@@ -225,6 +221,35 @@ def begin_session(user: UserRow) -> None:
     login_user(Viewer(user))
 
 
+def asked_path() -> str | None:
+    """Return the page of ours that was asked for before the login; None when it was none."""
+    return local_path(request.values.get("next", ""))
+
+
+def refusal(username: str, problem: str, status: HTTPStatus) -> Response:
+    """Show the form of the login again, with what was wrong."""
+    return make_response(_login_page(username, problem), status)
+
+
+def go_on(user: UserRow, path: str | None) -> ResponseReturnValue:
+    """Lead to the second step of the login, or in where there is none."""
+    if user.has_two_factor:
+        _keep_first_step(user)
+        return redirect(url_for("auth.show_code", next=path), HTTPStatus.SEE_OTHER)
+    begin_session(user)
+    return redirect(path or url_for("overview.show"), HTTPStatus.SEE_OTHER)
+
+
+def _login_page(username: str, problem: str | None) -> str:
+    return render_template(
+        "login.html",
+        next_path=_next_path(),
+        username=username,
+        problem=problem,
+        has_provider=settings().open_id is not None,
+    )
+
+
 def _load(session_key: str) -> Viewer | None:
     if session_life.is_over(now()):
         return None
@@ -258,15 +283,11 @@ def _require_login() -> ResponseReturnValue | None:
 
 
 def _next_path() -> str:
-    return _asked_path() or url_for("overview.show")
-
-
-def _asked_path() -> str | None:
-    return local_path(request.values.get("next", ""))
+    return asked_path() or url_for("overview.show")
 
 
 def _locked(username: str, until: datetime) -> Response:
-    response = _refusal(username, _too_many(until), HTTPStatus.TOO_MANY_REQUESTS)
+    response = refusal(username, _too_many(until), HTTPStatus.TOO_MANY_REQUESTS)
     return _retry_after(response, until)
 
 
@@ -275,11 +296,6 @@ def _too_many(until: datetime) -> str:
         "Too many wrong passwords or codes, so this account is locked for a while."
         f" Try again after {next_minute(until)}."
     )
-
-
-def _refusal(username: str, problem: str, status: HTTPStatus) -> Response:
-    page = render_template("login.html", next_path=_next_path(), username=username, problem=problem)
-    return make_response(page, status)
 
 
 def _code_refusal(problem: str, status: HTTPStatus, until: datetime | None = None) -> Response:

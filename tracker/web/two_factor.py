@@ -113,6 +113,7 @@ def _page(**more: object) -> str:
     return render_template(
         "two_factor.html",
         since=user.two_factor_since,
+        is_external=user.is_external,
         left=left,
         made=codes.RECOVERY_CODES,
         **more,

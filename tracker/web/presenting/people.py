@@ -43,6 +43,7 @@ class UserLine:
     made_at: datetime
     last_login_at: datetime | None
     two_factor_since: datetime | None
+    is_external: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ def user_line(row: UserRow, now: datetime) -> UserLine:
         made_at=row.created_at,
         last_login_at=row.last_login_at,
         two_factor_since=row.two_factor_since,
+        is_external=row.is_external,
     )
 
 
