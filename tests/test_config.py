@@ -41,6 +41,14 @@ def test_an_empty_environment_is_enough() -> None:
         ("TRACKER_FAILURE_SHARE", "0"),
         ("TRACKER_FAILURE_SHARE", "101"),
         ("TRACKER_FAILURE_SHARE", "few"),
+        ("TRACKER_OIDC_ISSUER", "https://login.example/?a=b"),
+        ("TRACKER_OIDC_ISSUER", "http://login.example"),
+        ("TRACKER_OIDC_ROLES", "staff"),
+        ("TRACKER_OIDC_ROLES", "staff=king"),
+        ("TRACKER_OIDC_ROLES", ","),
+        ("TRACKER_IDLE_MINUTES", "4"),
+        ("TRACKER_IDLE_MINUTES", "1441"),
+        ("TRACKER_IDLE_MINUTES", "never"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
@@ -52,6 +60,37 @@ def test_a_wrong_setting_is_named(name: str, value: str) -> None:
 def test_the_share_of_failures_is_in_percent(text: str, share: float) -> None:
     assert Settings.from_environ({}).failure_share == 3.0
     assert Settings.from_environ({"TRACKER_FAILURE_SHARE": text}).failure_share == share
+
+
+OIDC = {
+    "TRACKER_OIDC_ISSUER": "https://login.example/realm",
+    "TRACKER_OIDC_CLIENT_ID": "tracker",
+    "TRACKER_OIDC_CLIENT_SECRET": "hush",
+}
+
+
+def test_a_provider_has_the_roles_of_its_own_words_unless_they_are_told() -> None:
+    assert Settings.from_environ({}).open_id is None
+    plain = Settings.from_environ(OIDC).open_id
+    assert plain
+    assert (plain.role_claim, plain.roles["operator"]) == ("roles", "operator")
+    assert "hush" not in repr(plain)
+    told = {"TRACKER_OIDC_ROLES": "staff=viewer, it = admin", "TRACKER_OIDC_ROLE_CLAIM": "groups"}
+    open_id = Settings.from_environ({**OIDC, **told}).open_id
+    assert open_id
+    assert (open_id.role_claim, open_id.roles) == ("groups", {"staff": "viewer", "it": "admin"})
+
+
+@pytest.mark.parametrize("missing", list(OIDC))
+def test_a_half_told_provider_names_what_is_missing(missing: str) -> None:
+    told = {name: text for name, text in OIDC.items() if name != missing}
+    with pytest.raises(SettingsError, match=f"^{missing}: missing"):
+        Settings.from_environ(told)
+
+
+def test_an_idle_session_lasts_as_long_as_any_until_a_shorter_time_is_set() -> None:
+    assert Settings.from_environ({}).idle_minutes == 720
+    assert Settings.from_environ({"TRACKER_IDLE_MINUTES": "30"}).idle_minutes == 30
 
 
 def test_the_allow_list_has_networks_and_addresses_of_both_families() -> None:

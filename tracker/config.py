@@ -24,6 +24,7 @@ T = TypeVar("T")
 DEFAULT_DATABASE_URL: Final = "sqlite:///instance/tracker.db"
 PREFIX: Final = "TRACKER_"
 DEFAULT_ZONE: Final = ZoneInfo("America/New_York")  # where the gateway stands (PROTOCOL 6.6)
+_ROLES: Final = ("viewer", "operator", "admin")
 _URL_SAFE: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 
@@ -31,7 +32,8 @@ NAMES: Final = (
     "DATABASE_URL", "GATEWAY_URL", "GATEWAY_API_KEY", "GATEWAY_TIMEOUT_SECONDS", "DEFAULT_FROM",
     "POSTBACK_TOKENS", "POSTBACK_ALLOW_FROM", "POSTBACK_ALLOW_MODE", "SPOOL_DIR", "SECRET_KEY",
     "GATEWAY_ZONE", "TRUSTED_PROXIES", "SEND_RATE", "SEND_WINDOW", "SETTLE_UNKNOWN",
-    "DISCOVER_KNOWN", "FAILURE_SHARE",
+    "DISCOVER_KNOWN", "FAILURE_SHARE", "IDLE_MINUTES",
+    "OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_ROLE_CLAIM", "OIDC_ROLES",
 )  # fmt: skip
 KNOWN: Final = frozenset(f"{PREFIX}{name}{end}" for name in NAMES for end in ("", "_FILE"))
 
@@ -59,6 +61,21 @@ class SettingsError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenId:
+    """A provider of OpenID Connect through which people log in, and which role its words give."""
+
+    issuer: str
+    client_id: str
+    client_secret: str
+    role_claim: str
+    roles: Mapping[str, str]  # a word of the claim: viewer, operator or admin
+
+    def __repr__(self) -> str:
+        """Hide everything, as settings do."""
+        return "OpenId(...)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What the administrator decided. Durations are in seconds unless the name says otherwise."""
 
@@ -82,6 +99,8 @@ class Settings:
     # What `tracker up` tells its web part of the sandbox: numbers, and what becomes of each. Nobody
     # sets it by hand.
     sandbox_numbers: tuple[tuple[str, str], ...] = ()
+    idle_minutes: int = 720  # without anything done, after which a person is logged out
+    open_id: OpenId | None = None
 
     def __repr__(self) -> str:
         """Hide everything: settings hold secrets, and a repr ends up in logs."""
@@ -115,6 +134,8 @@ class Settings:
             discover_known=source.get("DISCOVER_KNOWN", _yes_or_no, False),
             failure_share=source.get("FAILURE_SHARE", _percent, 3.0),
             sandbox_numbers=source.get("SANDBOX_NUMBERS", _told_numbers, ()),
+            idle_minutes=source.get("IDLE_MINUTES", _idle_minutes, 720),
+            open_id=_open_id_of(source),
         )
 
     @property
@@ -309,6 +330,51 @@ def _zone(text: str) -> ZoneInfo:
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and int(text) <= 10):
         raise ValueError(f"{text!r} is not a number of proxies from 0 to 10")
+    return int(text)
+
+
+def _open_id_of(source: "_Source") -> OpenId | None:
+    issuer = source.get("OIDC_ISSUER", _issuer, None)
+    client_id = source.get("OIDC_CLIENT_ID", _printable, None)
+    client_secret = source.get("OIDC_CLIENT_SECRET", _printable, None)
+    role_claim = source.get("OIDC_ROLE_CLAIM", str, "roles")
+    roles = source.get("OIDC_ROLES", _role_words, {role: role for role in _ROLES})
+    if issuer and client_id and client_secret:
+        return OpenId(
+            issuer=issuer,
+            client_id=client_id,
+            client_secret=client_secret,
+            role_claim=role_claim,
+            roles=roles,
+        )
+    if issuer or client_id or client_secret:
+        needed = {"ISSUER": issuer, "CLIENT_ID": client_id, "CLIENT_SECRET": client_secret}
+        missing = next(name for name, value in needed.items() if not value)
+        raise SettingsError(f"{PREFIX}OIDC_{missing}: missing, and the others of OIDC are set")
+    return None
+
+
+def _issuer(text: str) -> str:
+    parts = urlsplit(_http_url(text))
+    if parts.query or parts.fragment:
+        raise ValueError("an issuer has no query")
+    if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
+        raise ValueError("an issuer begins with https://, but on this machine itself")
+    return text
+
+
+def _role_words(text: str) -> dict[str, str]:
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    words = {word.strip(): role.strip() for word, _, role in pairs}
+    if not words or "" in words or not set(words.values()) <= set(_ROLES):
+        raise ValueError(f"{text!r} is not like staff=viewer,desk=operator,it=admin")
+    return words
+
+
+def _idle_minutes(text: str) -> int:
+    is_number = text.isascii() and text.isdecimal() and len(text) < 6
+    if not (is_number and 5 <= int(text) <= 1440):
+        raise ValueError(f"{text!r} is not a number of minutes from 5 to 1440")
     return int(text)
 
 

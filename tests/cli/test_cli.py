@@ -6,14 +6,19 @@ import socket
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pyotp
 import pytest
 from builders import a_postback, accepted, queued
 from running import TRACKER, free_port
+from sqlalchemy import select
 
+from tracker.services import two_factor
 from tracker.store import db, schema
 from tracker.store.db import Sessions
+from tracker.store.models import AuditEntry
 
 GOOD = ["--mms-id", "45633", "--from", "11111", "--pass", "BARCODEVALUE=1"]
 DOCUMENT = (
@@ -71,7 +76,8 @@ def sqlite_tracker(tmp_path: Path, sqlite_url: str) -> Shell:
     "command",
     [
         "", "up", "web", "sender", "sandbox", "db", "db upgrade", "db check", "send", "show",
-        "user", "user add", "user list", "user disable", "user password", "token",
+        "user", "user add", "user list", "user disable", "user password",
+        "user enable", "user role", "user reset-two-factor", "token",
         "token create", "token list", "token revoke", "postback-token", "postback-token create",
         "postback-token list", "postback-token revoke", "postback", "spool", "spool status",
         "spool drain", "replay", "rebuild", "doctor", "settle", "demo",
@@ -294,6 +300,45 @@ def test_users_are_made_listed_and_disabled(tracker: Shell) -> None:
     assert tracker("user", "password", "nobody", *secret).code == 1
     assert tracker("user", "disable", "olga").code == 0
     assert json.loads(tracker("user", "list", "--json").out)["disabled"] is True
+
+
+def test_roles_change_and_the_last_administrator_stays(tracker: Shell, sessions: Sessions) -> None:
+    secret = ["--password", "a long enough one"]
+    assert tracker("user", "add", "anna", "--role", "admin", *secret).code == 0
+    for arguments in (["role", "anna", "viewer"], ["disable", "anna"]):
+        refused = tracker("user", *arguments)
+        assert (refused.code, refused.out) == (1, "")
+        assert "anna is the only administrator; make another one first" in refused.err
+    assert tracker("user", "add", "olga", *secret).code == 0
+    assert tracker("user", "role", "olga", "admin").code == 0
+    assert tracker("user", "disable", "anna").code == 0
+    assert tracker("user", "enable", "anna").code == 0
+    assert tracker("user", "role", "anna", "king").code == 2
+    listed = [json.loads(line) for line in tracker("user", "list", "--json").out.splitlines()]
+    assert [(one["username"], one["role"], one["disabled"]) for one in listed] == [
+        ("anna", "admin", False), ("olga", "admin", False),
+    ]  # fmt: skip
+
+
+def test_a_lost_second_step_is_reset(tracker: Shell, sessions: Sessions) -> None:
+    assert tracker("user", "add", "olga", "--password", "a long enough one").code == 0
+    assert tracker("user", "reset-two-factor", "olga").code == 1
+    now = datetime.now(UTC)
+    secret = two_factor.begin(sessions, "olga", "a long enough one", "key", now)
+    two_factor.confirm(sessions, "olga", pyotp.TOTP(secret).at(now), "key", now)
+    assert json.loads(tracker("user", "list", "--json").out)["two_factor"] is True
+    assert tracker("user", "reset-two-factor", "olga").code == 0
+    assert json.loads(tracker("user", "list", "--json").out)["two_factor"] is False
+
+
+def test_who_shows_a_number_on_the_command_line_is_audited(
+    tracker: Shell, sessions: Sessions
+) -> None:
+    assert tracker("show", "+1 202-555-0143").code == 1
+    assert tracker("show", "order-4711").code == 1
+    with sessions() as session:
+        found = [(row.action, row.subject) for row in session.scalars(select(AuditEntry))]
+    assert found == [("number.search", "•••143")]
 
 
 def test_doctor_finds_what_is_wrong(tracker: Shell) -> None:

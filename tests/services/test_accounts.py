@@ -8,8 +8,8 @@ import pytest
 from builders import a_postback
 
 from tracker.config import DEFAULT_ZONE
-from tracker.services import accounts, receive
-from tracker.services.accounts import LoginLockedError, LoginRefusedError
+from tracker.services import accounts, logins, receive
+from tracker.services.logins import LoginLockedError, LoginRefusedError
 from tracker.store.db import Sessions
 from tracker.store.models import Role
 
@@ -23,17 +23,17 @@ def _olga(sessions: Sessions, now: datetime) -> None:
 
 def wrong(sessions: Sessions, now: datetime) -> None:
     with pytest.raises((LoginRefusedError, LoginLockedError)):
-        accounts.log_in(sessions, "olga", "a wrong one", now)
+        logins.log_in(sessions, "olga", "a wrong one", now)
 
 
 @pytest.mark.usefixtures("_olga")
 def test_five_wrong_passwords_lock_for_five_minutes(sessions: Sessions, now: datetime) -> None:
     for _ in range(5):
         with pytest.raises(LoginRefusedError):
-            accounts.log_in(sessions, "olga", "a wrong one", now)
+            logins.log_in(sessions, "olga", "a wrong one", now)
     with pytest.raises(LoginLockedError):
-        accounts.log_in(sessions, "olga", PASSWORD, now)
-    assert accounts.log_in(sessions, "olga", PASSWORD, now + timedelta(minutes=6)).role == "viewer"
+        logins.log_in(sessions, "olga", PASSWORD, now)
+    assert logins.log_in(sessions, "olga", PASSWORD, now + timedelta(minutes=6)).role == "viewer"
 
 
 @pytest.mark.usefixtures("_olga")

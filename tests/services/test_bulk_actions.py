@@ -17,8 +17,9 @@ from tracker.services.bulk_actions import Action, NoSuchActionError, Wanted
 from tracker.store import bulk_actions as store
 from tracker.store import suppressions
 from tracker.store.bulk_actions import BulkActionRow
+from tracker.store.cursors import BadCursorError
 from tracker.store.db import Sessions
-from tracker.store.messages import BadCursorError, MessageFilter
+from tracker.store.messages import MessageFilter
 from tracker.store.models import AuditEntry, BulkActionItem, Message, Settlement
 
 ACTOR = "user:olga"

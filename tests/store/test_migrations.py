@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from tracker.domain.fold import Outcome
 from tracker.store import (
+    audit,
     bulk_actions,
     db,
     ingest,
@@ -21,7 +22,9 @@ from tracker.store import (
     saved_views,
     schema,
     settling,
+    two_factor,
 )
+from tracker.store.audit import AuditFilter
 from tracker.store.base import UtcDateTime
 from tracker.store.db import Sessions
 from tracker.store.messages import MessageFilter
@@ -138,6 +141,19 @@ def plans_of(sessions: Sessions, ask: Callable[[Session], object]) -> list[str]:
         (lambda s: bulk_actions.unfinished(s, "user:olga"), "ix_bulk_actions_unfinished"),
         (lambda s: saved_views.own(s, 1, 5), "uq_saved_views_name"),
         (lambda s: saved_views.shared_by_others(s, 1, 5), "ix_saved_views_shared"),
+        (lambda s: audit.search(s, AuditFilter(), limit=5), "ix_audit_at"),
+        (lambda s: audit.search(s, AuditFilter(), limit=5, cursor="1-1"), "ix_audit_at"),
+        (lambda s: audit.search(s, AuditFilter(actor="x"), limit=5), "ix_audit_actor_at"),
+        (lambda s: audit.search(s, AuditFilter(action="x"), limit=5), "ix_audit_action_at"),
+        (
+            lambda s: audit.search(s, AuditFilter(actor="x", action="y"), limit=5),
+            "ix_audit_actor_action_at",
+        ),
+        (
+            lambda s: audit.search(s, AuditFilter(at_from=datetime.now(UTC)), limit=5),
+            "ix_audit_at",
+        ),
+        (lambda s: two_factor.recovery_codes_left(s, 1), "ix_recovery_codes_user_id"),
     ],
 )
 def test_every_hot_question_is_answered_by_its_index(

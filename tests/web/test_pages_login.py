@@ -1,5 +1,7 @@
 """Login, logout, and who may see or do what."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,10 +10,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 from pages_support import PASSWORD, a_user, log_in, page_of, press, token_of, visitor, words
 
+from tracker.config import Settings
 from tracker.domain.status import Status
-from tracker.services import accounts
+from tracker.services import accounts, logins
+from tracker.store import db
 from tracker.store.db import Sessions
 from tracker.store.models import Role
+from tracker.web import create_app
 
 
 def test_a_right_password_opens_the_overview(
@@ -56,12 +61,12 @@ def test_five_wrong_passwords_lock_the_account_and_say_until_when(
     client: FlaskClient, session_factory: Sessions
 ) -> None:
     a_user(session_factory)
-    for _ in range(accounts.MAX_FAILURES):
+    for _ in range(logins.MAX_FAILURES):
         log_in(client, "olga", "wrong")
     page = log_in(client, "olga")
     assert page.status_code == 429
     assert "this account is locked for a while. Try again after" in words(page)
-    assert 0 < int(page.headers["Retry-After"]) <= accounts.LOCK.total_seconds()
+    assert 0 < int(page.headers["Retry-After"]) <= logins.LOCK.total_seconds()
 
 
 def test_a_login_without_its_token_is_refused(
@@ -135,6 +140,69 @@ def test_a_session_ends_after_twelve_hours_however_busy_it_is(app: Flask) -> Non
     assert client.get("/messages").status_code == 302
 
 
+IDLE = 30 * 60
+
+
+@pytest.fixture
+def idle_client(settings: Settings) -> Iterator[FlaskClient]:
+    """A browser whose user is logged in where nobody may do nothing for half an hour."""
+    app = create_app(replace(settings, idle_minutes=30))
+    yield visitor(app)
+    app.extensions["tracker.receiver"].stop()
+    db.engine_of(app.extensions["tracker.sessions"]).dispose()
+
+
+def let_pass(client: FlaskClient, seconds: int) -> None:
+    """Make the session as it is after so much time."""
+    with client.session_transaction() as session:
+        session["seen"] -= seconds
+        session["until"] -= seconds
+
+
+def test_who_does_nothing_is_logged_out_and_told_so(idle_client: FlaskClient) -> None:
+    let_pass(idle_client, IDLE - 5)
+    assert idle_client.get("/messages").status_code == 200
+    let_pass(idle_client, IDLE + 1)
+    answer = idle_client.get("/messages?status=failed")
+    assert answer.location == "/login?next=/messages?status%3Dfailed"
+    said = words(idle_client.get(answer.location))
+    assert "You were logged out: nothing was done here for 30 minutes." in said
+    assert log_in(idle_client, "a-operator").status_code == 303
+
+
+def test_each_page_begins_the_time_anew_and_a_live_part_does_not(idle_client: FlaskClient) -> None:
+    live = {"HX-Request": "true"}
+    for _ in range(3):
+        let_pass(idle_client, IDLE - 60)
+        assert idle_client.get("/messages").status_code == 200
+    let_pass(idle_client, IDLE - 60)
+    answer = idle_client.get("/messages/live", headers=live)
+    assert answer.status_code == 200
+    assert "Set-Cookie" not in answer.headers
+    let_pass(idle_client, 61)
+    answer = idle_client.get("/messages/live", headers=live)
+    assert (answer.status_code, answer.headers["HX-Refresh"]) == (204, "true")
+    assert idle_client.get("/messages").status_code == 302
+
+
+def test_without_a_setting_a_wall_screen_stays_for_the_session_s_life(app: Flask) -> None:
+    client = visitor(app)
+    with client.session_transaction() as session:
+        session["seen"] -= 11 * 3600
+    assert client.get("/messages/live", headers={"HX-Request": "true"}).status_code == 200
+    with client.session_transaction() as session:
+        session["seen"] -= 3600
+    assert client.get("/messages").status_code == 302
+
+
+def test_a_longer_idle_time_makes_the_session_s_life_longer(settings: Settings) -> None:
+    app = create_app(replace(settings, idle_minutes=1440))
+    with visitor(app).session_transaction() as session:
+        assert session["until"] - session["seen"] == 24 * 3600
+    app.extensions["tracker.receiver"].stop()
+    db.engine_of(app.extensions["tracker.sessions"]).dispose()
+
+
 def test_what_was_planted_before_the_login_is_gone_after_it(
     client: FlaskClient, session_factory: Sessions
 ) -> None:
@@ -156,7 +224,8 @@ def test_the_session_cookie_is_out_of_reach_and_secure_on_https(
     assert "HttpOnly" in plain
     assert "SameSite=Lax" in plain
     assert "Secure" not in plain
-    assert "Secure" in client.get("/login", base_url="https://localhost").headers["Set-Cookie"]
+    another = client.application.test_client()
+    assert "Secure" in another.get("/login", base_url="https://localhost").headers["Set-Cookie"]
 
 
 @pytest.mark.parametrize(

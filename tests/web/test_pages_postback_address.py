@@ -59,7 +59,7 @@ def test_only_administrators_see_or_change_it(
     assert press(client, PAGE, name="mine").status_code == 403
     assert press(client, REVOKE, token="settings", force="yes").status_code == 403
     assert [s.name for s in postback_tokens.rows(session_factory, OWN)] == ["settings"]
-    assert PAGE not in client.get("/messages").text
+    assert PAGE not in client.get("/settings").text
 
 
 @pytest.mark.parametrize("path", [PAGE, f"{REVOKE}?token=settings"])
@@ -77,9 +77,9 @@ def test_a_form_without_its_csrf_token_does_nothing(
     assert state.is_valid
 
 
-def test_administrators_find_it_in_the_navigation(admin: FlaskClient) -> None:
-    assert f'href="{PAGE}"' in admin.get("/messages").text
-    assert f'href="{PAGE}" aria-current="page"' in admin.get(PAGE).text
+def test_administrators_find_it_among_the_settings(admin: FlaskClient) -> None:
+    assert f'href="{PAGE}"' in admin.get("/settings").text
+    assert 'href="/settings" aria-current="page"' in admin.get(PAGE).text
 
 
 def test_every_token_is_listed_and_no_secret(

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import click
 
 from tracker.config import Settings
-from tracker.services import accounts
+from tracker.services import accounts, two_factor
 from tracker.services.accounts import AccountError
 from tracker.services.describe import iso
 from tracker.store.models import Role, Scope
@@ -54,6 +54,7 @@ def list_users(*, as_json: bool) -> None:
                     "username": row.username,
                     "role": row.role,
                     "disabled": row.is_disabled,
+                    "two_factor": row.has_two_factor,
                     "created_at": iso(row.created_at),
                     "last_login_at": iso(row.last_login_at),
                 }
@@ -86,6 +87,43 @@ def set_password(username: str, password: str) -> None:
     except AccountError as error:
         raise RefusedError(str(error)) from error
     talk(f"{username} has a new password.")
+
+
+@user.command("enable")
+@click.argument("username")
+def enable_user(username: str) -> None:
+    """Let a user in again."""
+    sessions = opened(Settings.from_environ())
+    try:
+        accounts.enable_user(sessions, username, actor=actor(), now=now())
+    except AccountError as error:
+        raise RefusedError(str(error)) from error
+    talk(f"{username} can log in again.")
+
+
+@user.command("role")
+@click.argument("username")
+@click.argument("role", type=click.Choice([role.value for role in Role]))
+def set_role(username: str, role: str) -> None:
+    """Give a user another role."""
+    sessions = opened(Settings.from_environ())
+    try:
+        accounts.set_role(sessions, username, Role(role), actor=actor(), now=now())
+    except AccountError as error:
+        raise RefusedError(str(error)) from error
+    talk(f"{username} has the role {role}.")
+
+
+@user.command("reset-two-factor")
+@click.argument("username")
+def reset_two_factor(username: str) -> None:
+    """Turn off the second step of somebody who has lost phone and recovery codes; sessions end."""
+    sessions = opened(Settings.from_environ())
+    try:
+        two_factor.reset(sessions, username, actor=actor(), now=now())
+    except AccountError as error:
+        raise RefusedError(str(error)) from error
+    talk(f"{username} logs in with the password alone now.")
 
 
 @click.group()

@@ -15,13 +15,23 @@ from tracker.domain.reasons import status_reason
 from tracker.domain.status import Status
 from tracker.protocol.request import RequestFormatError
 from tracker.protocol.xml import decode
-from tracker.services import describe, submit, timeline
+from tracker.services import describe, lookups, submit, timeline
 from tracker.services.timeline import TimelineEntry
 from tracker.store import messages
 from tracker.store.db import Sessions
 from tracker.store.rows import MessageRow
 
-from .common import RefusedError, clock_time, now, opened, plain, print_json, send_window, talk
+from .common import (
+    RefusedError,
+    actor,
+    clock_time,
+    now,
+    opened,
+    plain,
+    print_json,
+    send_window,
+    talk,
+)
 
 POLL_SECONDS = 0.2
 MAX_DOCUMENT_BYTES = 1024 * 1024
@@ -99,6 +109,8 @@ def show(what: str, *, as_json: bool) -> None:
     sessions = opened(Settings.from_environ())
     with sessions() as session:
         found = messages.find(session, what, limit=MOST_SHOWN + 1)
+    lookups.note_search(sessions, what, found, actor=actor(), now=now())
+    with sessions() as session:
         if not found:
             raise RefusedError("no message has this id, tracking id, number or reference")
         if len(found) > MOST_SHOWN:

@@ -1,49 +1,33 @@
-"""Who may use the dashboard and the API.
+"""Who may use the dashboard and the API. How people get in is in `logins`.
 
 Errors:
-    LoginRefusedError    wrong name or password, or disabled: one message for all three
-    LoginLockedError     too many wrong passwords; `until` says when to try again
-    AccountError         what an administrator asked for cannot be done
+    AccountError         what an administrator asked for cannot be done; `field` is what was wrong
 """
 
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Final
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy.orm import Session
 
 from tracker.store import accounts
 from tracker.store.db import Sessions
 from tracker.store.models import Role, Scope, User
 from tracker.store.rows import TokenRow, UserRow
 
-MIN_PASSWORD: Final = 10
-MAX_PASSWORD: Final = 1000
-MAX_FAILURES: Final = 5
-LOCK: Final = timedelta(minutes=5)
+from . import passwords
+
 MAX_RATE_PER_MINUTE: Final = 1_000_000
-
-_hasher = PasswordHasher()
-
-
-class LoginRefusedError(Exception):
-    """The name or the password is wrong."""
-
-
-class LoginLockedError(Exception):
-    """The user must wait until `until`."""
-
-    def __init__(self, until: datetime) -> None:
-        super().__init__(f"locked until {until.isoformat()}")
-        self.until = until
 
 
 class AccountError(ValueError):
     """A user or token cannot be made or changed as asked."""
+
+    def __init__(self, text: str, field: str | None = None) -> None:
+        super().__init__(text)
+        self.field = field
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +37,6 @@ class NewToken:
     id: int
     name: str
     token: str
-
-
-def log_in(sessions: Sessions, username: str, password: str, now: datetime) -> UserRow:
-    """Check a login.
-
-    Raises:
-        LoginRefusedError: wrong name, wrong password or disabled.
-        LoginLockedError: five wrong passwords in a row; five minutes' wait.
-    """
-    with sessions() as session:
-        known = accounts.user_named(session, username)
-    # Outside of any transaction: it takes a while by design, and a writer may not wait for it.
-    is_right = _is_password(known, password)
-    with sessions.begin() as session:
-        user = accounts.locked_user(session, username)
-        if user is not None and user.locked_until is not None and user.locked_until > now:
-            raise LoginLockedError(user.locked_until)
-        if user is not None and is_right and not user.is_disabled:
-            user.failed_logins, user.locked_until, user.last_login_at = 0, None, now
-            return accounts.user_row(user)
-        if user is not None and not is_right:
-            _count_failure(user, now)
-    raise LoginRefusedError
 
 
 def by_session_key(sessions: Sessions, session_key: str) -> UserRow | None:
@@ -94,11 +55,11 @@ def add_user(
     """
     username = username.strip()
     if not 1 <= len(username) <= 64 or not username.isprintable():
-        raise AccountError("a user name has 1 to 64 printable characters")
+        raise AccountError("a user name has 1 to 64 printable characters", "username")
     password_hash = _hash(password)
     with sessions.begin() as session:
         if accounts.locked_user(session, username) is not None:
-            raise AccountError(f"there is a user {username} already")
+            raise AccountError(f"there is a user {username} already", "username")
         accounts.add_user(
             session,
             username,
@@ -120,28 +81,70 @@ def set_password(
     """
     password_hash = _hash(password)
     with sessions.begin() as session:
-        user = accounts.locked_user(session, username)
-        if user is None:
-            raise AccountError(f"there is no user {username}")
+        user = _the_user(session, username)
         user.password_hash = password_hash
         user.session_key = secrets.token_urlsafe(32)
         user.failed_logins, user.locked_until = 0, None
         accounts.audit(session, actor, "user.password", subject=username, now=now)
 
 
+def set_role(sessions: Sessions, username: str, role: Role, *, actor: str, now: datetime) -> None:
+    """Give a user another role, from the next page on.
+
+    Raises:
+        AccountError: no such user, or the only administrator.
+    """
+    with sessions.begin() as session:
+        if role is not Role.ADMIN:
+            leave_an_admin(session, username)
+        change_role(session, _the_user(session, username), role, actor, now)
+
+
+def leave_an_admin(session: Session, username: str) -> None:
+    """Refuse to take away the last administrator; all of them stay locked until the end."""
+    if accounts.locked_admins(session) == [username]:
+        raise AccountError(f"{username} is the only administrator; make another one first", "role")
+
+
+def change_role(session: Session, user: User, role: Role, actor: str, now: datetime) -> None:
+    """Give a user another role, in the caller's transaction."""
+    if user.role != role:
+        said = f"{user.role} to {role}"
+        user.role = role
+        accounts.audit(session, actor, "user.role", subject=user.username, detail=said, now=now)
+
+
 def disable_user(sessions: Sessions, username: str, *, actor: str, now: datetime) -> None:
     """Keep a user out; all her sessions end.
+
+    Raises:
+        AccountError: no such user, or the only administrator.
+    """
+    with sessions.begin() as session:
+        leave_an_admin(session, username)
+        user = _the_user(session, username)
+        user.is_disabled = True
+        user.session_key = secrets.token_urlsafe(32)
+        accounts.audit(session, actor, "user.disable", subject=username, now=now)
+
+
+def enable_user(sessions: Sessions, username: str, *, actor: str, now: datetime) -> None:
+    """Let a user in again.
 
     Raises:
         AccountError: no such user.
     """
     with sessions.begin() as session:
-        user = accounts.locked_user(session, username)
-        if user is None:
-            raise AccountError(f"there is no user {username}")
-        user.is_disabled = True
-        user.session_key = secrets.token_urlsafe(32)
-        accounts.audit(session, actor, "user.disable", subject=username, now=now)
+        user = _the_user(session, username)
+        user.is_disabled = False
+        user.failed_logins, user.locked_until = 0, None
+        accounts.audit(session, actor, "user.enable", subject=username, now=now)
+
+
+def user_by_id(sessions: Sessions, user_id: int) -> UserRow | None:
+    """Return one user; None when there is no such."""
+    with sessions() as session:
+        return accounts.user_by_id(session, user_id)
 
 
 def users(sessions: Sessions) -> list[UserRow]:
@@ -155,7 +158,7 @@ def first_admin(sessions: Sessions, now: datetime) -> str | None:
     with sessions() as session:
         if accounts.has_users(session):
             return None
-    password = secrets.token_urlsafe(12)
+    password = passwords.made()
     add_user(sessions, "admin", password, Role.ADMIN, actor="tracker up", now=now)
     return password
 
@@ -177,15 +180,16 @@ def create_token(
     name = name.strip()
     wanted = [scope for scope in Scope if scope in scopes]
     if not wanted:
-        raise AccountError(f"a token needs a scope: {', '.join(Scope)}")
+        raise AccountError(f"a token needs a scope: {', '.join(Scope)}", "scope")
     if rate_per_minute is not None and not 1 <= rate_per_minute <= MAX_RATE_PER_MINUTE:
-        raise AccountError(f"a limit is 1 to {MAX_RATE_PER_MINUTE} requests a minute")
+        raise AccountError(f"a limit is 1 to {MAX_RATE_PER_MINUTE:,} requests a minute", "rate")
     if not 1 <= len(name) <= 64 or not name.isprintable():
-        raise AccountError("a token's name has 1 to 64 printable characters")
+        raise AccountError("a token's name has 1 to 64 printable characters", "name")
     token = "pdt_" + secrets.token_urlsafe(32)
     with sessions.begin() as session:
         if any(t.name == name and t.revoked_at is None for t in accounts.tokens(session)):
-            raise AccountError(f"there is an active token {name} already; revoke it first")
+            said = f"there is an active token {name} already; revoke it first"
+            raise AccountError(said, "name")
         token_id = accounts.add_token(
             session, name, token, scopes=wanted, rate_per_minute=rate_per_minute, now=now
         )
@@ -213,6 +217,15 @@ def revoke_token(sessions: Sessions, name_or_id: str, *, actor: str, now: dateti
         accounts.audit(session, actor, "token.revoke", subject=name_or_id, now=now)
 
 
+def revoke_one_token(sessions: Sessions, token_id: int, *, actor: str, now: datetime) -> bool:
+    """End an API token at once, by its id alone; False when it is not active."""
+    with sessions.begin() as session:
+        name = accounts.revoke_token(session, token_id, now)
+        if name is not None:
+            accounts.audit(session, actor, "token.revoke", subject=name, now=now)
+        return name is not None
+
+
 def use_token(sessions: Sessions, token: str, now: datetime) -> TokenRow | None:
     """Return the active token with this secret, noting its use at most once a minute."""
     with sessions() as session:
@@ -223,27 +236,15 @@ def use_token(sessions: Sessions, token: str, now: datetime) -> TokenRow | None:
     return found
 
 
-def _is_password(user: User | None, password: str) -> bool:
-    try:
-        _hasher.verify(user.password_hash if user else _nobodys_hash(), password[:MAX_PASSWORD])
-    except (VerificationError, InvalidHashError):
-        return False
-    return user is not None
-
-
-@cache
-def _nobodys_hash() -> str:
-    """Checked when the name is unknown, so that an answer takes as long either way."""
-    return _hasher.hash(secrets.token_hex())
-
-
-def _count_failure(user: User, now: datetime) -> None:
-    user.failed_logins += 1
-    if user.failed_logins >= MAX_FAILURES:
-        user.failed_logins, user.locked_until = 0, now + LOCK
-
-
 def _hash(password: str) -> str:
-    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-        raise AccountError(f"a password has at least {MIN_PASSWORD} characters")
-    return _hasher.hash(password)
+    try:
+        return passwords.hashed(password)
+    except passwords.PasswordError as error:
+        raise AccountError(str(error), "password") from error
+
+
+def _the_user(session: Session, username: str) -> User:
+    user = accounts.locked_user(session, username)
+    if user is None:
+        raise AccountError(f"there is no user {username}")
+    return user

@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Final
 
 from tracker.domain.reasons import status_reason
-from tracker.store import messages
+from tracker.store import audit, messages
+from tracker.store.audit import AuditFilter
 from tracker.store.db import Sessions
 from tracker.store.messages import MessageFilter
-from tracker.store.rows import MessageRow
+from tracker.store.rows import AuditRow, MessageRow
 
 from .describe import iso
 
@@ -21,6 +22,7 @@ MESSAGE_COLUMNS: Final = (
     "status_label", "status_reason", "tracking_id", "sent_as", "handset", "spid", "error_code",
     "error_info", "attempts", "created_at", "accepted_at", "sent_at", "finished_at",
 )  # fmt: skip
+AUDIT_COLUMNS: Final = ("id", "at", "actor", "action", "subject", "detail")
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -43,6 +45,18 @@ def rows_csv(rows: Sequence[MessageRow]) -> Iterator[str]:
     """Yield the lines of a file of these messages."""
     yield csv_lines([MESSAGE_COLUMNS])
     yield csv_lines([_message(row) for row in rows])
+
+
+def audit_csv(sessions: Sessions, wanted: AuditFilter, until: datetime) -> Iterator[str]:
+    """Yield the lines of a file of what was done before `until`, the newest first."""
+    yield csv_lines([AUDIT_COLUMNS])
+    bounded = replace(wanted, at_to=min(wanted.at_to or until, until))
+    cursor, is_first = None, True
+    while is_first or cursor is not None:
+        with sessions() as session:
+            page = audit.search(session, bounded, limit=PAGE, cursor=cursor)
+        yield csv_lines([_entry(row) for row in page.items])
+        cursor, is_first = page.next_cursor, False
 
 
 def csv_lines(rows: Sequence[Sequence[object]]) -> str:
@@ -68,3 +82,7 @@ def _message(row: MessageRow) -> Sequence[object]:
         row.attempts, iso(row.created_at), iso(row.accepted_at), iso(row.sent_at),
         iso(row.finished_at),
     )  # fmt: skip
+
+
+def _entry(row: AuditRow) -> Sequence[object]:
+    return (row.id, iso(row.at), row.actor, row.action, row.subject, row.detail)

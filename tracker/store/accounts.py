@@ -21,17 +21,20 @@ def add_user(
     role: Role,
     session_key: str,
     now: datetime,
-) -> None:
+    external_id: str | None = None,
+) -> User:
     """Store a new user; the name is taken as it is."""
-    session.add(
-        User(
-            username=username,
-            password_hash=password_hash,
-            role=role,
-            session_key=session_key,
-            created_at=now,
-        )
+    user = User(
+        username=username,
+        password_hash=password_hash,
+        role=role,
+        session_key=session_key,
+        created_at=now,
+        external_id=external_id,
     )
+    session.add(user)
+    session.flush()
+    return user
 
 
 def locked_user(session: Session, username: str) -> User | None:
@@ -42,6 +45,28 @@ def locked_user(session: Session, username: str) -> User | None:
 def user_named(session: Session, username: str) -> User | None:
     """Return the row of a user as it is now."""
     return session.scalar(select(User).where(User.username == username))
+
+
+def locked_user_of_session(session: Session, session_key: str) -> User | None:
+    """Return the row of whose session this is, locked until the transaction ends."""
+    return session.scalar(select(User).where(User.session_key == session_key).with_for_update())
+
+
+def locked_external_user(session: Session, external_id: str) -> User | None:
+    """Return the row of a provider's user, locked until the transaction ends."""
+    return session.scalar(select(User).where(User.external_id == external_id).with_for_update())
+
+
+def locked_admins(session: Session) -> list[str]:
+    """Return the names of those who may administer now, locked until the transaction ends."""
+    may = select(User).where(User.role == Role.ADMIN, User.is_disabled.is_(False))
+    return [user.username for user in session.scalars(may.order_by(User.id).with_for_update())]
+
+
+def user_by_id(session: Session, user_id: int) -> UserRow | None:
+    """Return a user by the id that addresses use."""
+    user = session.get(User, user_id)
+    return user_row(user) if user else None
 
 
 def has_users(session: Session) -> bool:
@@ -72,6 +97,9 @@ def user_row(user: User) -> UserRow:
         session_key=user.session_key,
         created_at=user.created_at,
         last_login_at=user.last_login_at,
+        locked_until=user.locked_until,
+        two_factor_since=user.two_factor_since,
+        is_external=user.external_id is not None,
     )
 
 
@@ -150,6 +178,17 @@ def revoke_tokens(session: Session, name_or_id: str, now: datetime) -> int:
         .execution_options(synchronize_session=False)
     )
     return len(revoked.all())
+
+
+def revoke_token(session: Session, token_id: int, now: datetime) -> str | None:
+    """Revoke an active token and return its name; None when there is none with this id."""
+    return session.scalar(
+        update(ApiToken)
+        .where(ApiToken.id == token_id, ApiToken.revoked_at.is_(None))
+        .values(revoked_at=now)
+        .returning(ApiToken.name)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def audit(

@@ -1,10 +1,9 @@
 """Questions about messages."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, tuple_, update
@@ -14,22 +13,13 @@ from tracker.domain import numbers
 from tracker.domain.status import Status
 from tracker.protocol.tracking import tracking_key
 
-from . import bulk
+from . import bulk, cursors
 from .looking import Look, Place
 from .models import Batch, Carrier, Message, MessageContent, Postback, Rollup, SendAttempt
 from .rollups import hour_of
 from .rows import AttemptRow, ContentRow, MessageRow, Page
 
 _COLUMNS = tuple(getattr(Message, name) for name in MessageRow.__dataclass_fields__)
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-# Microseconds since 1970 and the id; no more digits than every database can compare.
-CURSOR: Final = {"pattern": "^[0-9]{1,17}-[0-9]{1,18}$"}
-
-
-class BadCursorError(ValueError):
-    """A cursor that no page gave out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +50,7 @@ def search(
     Raises:
         BadCursorError: `cursor` is not one that an earlier page gave.
     """
-    place = _read_cursor(cursor) if cursor is not None else None
+    place = cursors.read(cursor) if cursor is not None else None
     others = _others(wanted)
     if not others:
         statement = select(*_COLUMNS).where(*_indexed(wanted))
@@ -79,10 +69,10 @@ def _page(found: list[MessageRow], limit: int, place: Place | None) -> Page[Mess
     """Return the page of what was found; `place` is how far was looked, where that is not all."""
     if len(found) > limit:
         last = found[limit - 1]
-        return Page(found[:limit], _cursor((last.created_at, last.id)))
+        return Page(found[:limit], cursors.write(last.created_at, last.id))
     if place is None:
         return Page(found, None)
-    return Page(found, _cursor(place), looked_to=place[0] if len(found) < limit else None)
+    return Page(found, cursors.write(*place), looked_to=place[0] if len(found) < limit else None)
 
 
 def by_public_id(session: Session, public_id: UUID) -> MessageRow | None:
@@ -281,18 +271,6 @@ def _rows(session: Session, statement: Select[*tuple[Any, ...]]) -> list[Message
 def _first(session: Session, statement: Select[*tuple[Any, ...]]) -> MessageRow | None:
     found = _rows(session, statement.limit(1))
     return found[0] if found else None
-
-
-def _cursor(place: Place) -> str:
-    created_at, id_ = place
-    return f"{(created_at - _EPOCH) // _MICROSECOND}-{id_}"
-
-
-def _read_cursor(cursor: str) -> Place:
-    if not re.fullmatch(CURSOR["pattern"], cursor):
-        raise BadCursorError("not a cursor of an earlier page")
-    moment, _, number = cursor.partition("-")
-    return _EPOCH + int(moment) * _MICROSECOND, int(number)
 
 
 def _uuid(text: str) -> UUID | None:

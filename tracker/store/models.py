@@ -326,6 +326,27 @@ class User(Base):
     locked_until: Mapped[datetime | None]
     created_at: Mapped[datetime]
     last_login_at: Mapped[datetime | None]
+    # The secret of the codes is made of a salt and the key of the installation.
+    totp_salt: Mapped[str | None] = mapped_column(String(64))
+    totp_next_salt: Mapped[str | None] = mapped_column(String(64))  # until a code confirms it
+    totp_step: Mapped[int | None] = mapped_column(BigInteger)  # of the last code that was taken
+    two_factor_since: Mapped[datetime | None]
+    external_id: Mapped[str | None] = mapped_column(String(512))  # issuer and subject
+
+    __table_args__ = (Index("uq_users_external_id", "external_id", unique=True),)
+
+
+class RecoveryCode(Base):
+    """A code that stands once for the phone that makes the others; only its hash is kept."""
+
+    __tablename__ = "recovery_codes"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    user_id: Mapped[int] = mapped_column(BigId, ForeignKey("users.id", ondelete="CASCADE"))
+    code_hash: Mapped[bytes]  # SHA-256: the code is random, not a password
+    used_at: Mapped[datetime | None]
+
+    __table_args__ = (Index(None, "user_id", "code_hash"),)
 
 
 class Scope(StrEnum):
@@ -632,3 +653,10 @@ class AuditEntry(Base):
     action: Mapped[str] = mapped_column(String(64))
     subject: Mapped[str | None] = mapped_column(String(128))
     detail: Mapped[str | None] = mapped_column(String(1000))
+
+    __table_args__ = (
+        Index(None, "at", "id"),
+        Index(None, "actor", "at", "id"),
+        Index(None, "action", "at", "id"),
+        Index(None, "actor", "action", "at", "id"),
+    )

@@ -144,6 +144,14 @@ class UserRow:
     session_key: str
     created_at: datetime
     last_login_at: datetime | None
+    locked_until: datetime | None = None
+    two_factor_since: datetime | None = None
+    is_external: bool = False  # known by an OpenID provider
+
+    @property
+    def has_two_factor(self) -> bool:
+        """A login needs a code as its second step."""
+        return self.two_factor_since is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,3 +193,15 @@ class SuppressionRow:
     told_at: datetime | None
     lifted_at: datetime | None
     lifted_by: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRow:
+    """One line of the audit: who did what to what, when, and why."""
+
+    id: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str | None
+    detail: str | None

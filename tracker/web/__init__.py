@@ -14,6 +14,7 @@ from tracker.store import db
 from . import (
     api,
     api_docs,
+    audit,
     batches,
     bulk_actions,
     carriers,
@@ -32,8 +33,12 @@ from . import (
     problems,
     saved_views,
     send_form,
+    settings_page,
     settle,
+    tokens,
     trouble,
+    two_factor,
+    users,
     watch,
 )
 from .receiver import RECEIVER, Receiver
@@ -70,10 +75,20 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(carriers.bp)
     app.register_blueprint(gateway_page.bp)
     app.register_blueprint(batches.bp)
+    app.register_blueprint(settings_page.bp)
+    app.register_blueprint(two_factor.bp)
+    app.register_blueprint(users.bp)
+    app.register_blueprint(tokens.bp)
     app.register_blueprint(postback_address.bp)
     app.register_blueprint(bulk_actions.bp)
     app.register_blueprint(saved_views.bp)
     app.register_blueprint(send_form.bp)
+    app.register_blueprint(audit.bp)
+    if settings.open_id:
+        # Imported by those who use it alone: its libraries take as long as half of the start.
+        from . import oidc  # noqa: PLC0415
+
+        oidc.register(app, settings.open_id)
     app.register_error_handler(HTTPException, _error)
     return app
 

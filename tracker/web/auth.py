@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import wraps
 from http import HTTPStatus
 from typing import Final, ParamSpec
@@ -26,19 +26,20 @@ from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user, login_user
 from flask_wtf.csrf import CSRFProtect
 
-from tracker.services import accounts
+from tracker.services import accounts, logins
 from tracker.store.models import Role
 from tracker.store.rows import UserRow
 
-from .context import now, sessions
+from . import session_life
+from .context import SETTINGS, now, secret_key, sessions, settings
 from .presenting.sight import Sight
 from .presenting.texts import next_minute, printable
 
 P = ParamSpec("P")
 
-SESSION_LIFE: Final = timedelta(hours=12)
+SECOND_STEP_SECONDS: Final = 300  # between the password and the code
 _LONGEST_USERNAME: Final = 64
-_UNTIL: Final = "until"  # seconds since 1970: a session ends then, however busy it is
+_FIRST_STEP: Final = "first_step"  # session key and end of who has given the password
 
 bp = Blueprint("auth", __name__)
 csrf = CSRFProtect()
@@ -91,7 +92,9 @@ def register(app: Flask) -> None:
     """Add login and logout, and what `guard` needs."""
     app.session_interface = CookieSessions()
     app.config.update(
-        PERMANENT_SESSION_LIFETIME=SESSION_LIFE,
+        PERMANENT_SESSION_LIFETIME=session_life.longest(app.extensions[SETTINGS]),
+        # A live part that answers late would bring an older cookie back.
+        SESSION_REFRESH_EACH_REQUEST=False,
         SESSION_COOKIE_NAME="tracker_session",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
@@ -155,7 +158,7 @@ def show_login() -> ResponseReturnValue:
     """Show the form, or go on when there is nothing to ask."""
     if viewer():
         return redirect(_next_path())
-    return render_template("login.html", next_path=_next_path(), username="", problem=None)
+    return _login_page("", None)
 
 
 @bp.post("/login")
@@ -164,14 +167,40 @@ def log_in() -> ResponseReturnValue:
     username = printable(request.form.get("username", "").strip())
     password = request.form.get("password", "")
     if len(username) > _LONGEST_USERNAME:
-        return _refusal(username, "Wrong user name or password.", HTTPStatus.UNAUTHORIZED)
+        return refusal(username, "Wrong user name or password.", HTTPStatus.UNAUTHORIZED)
     try:
-        user = accounts.log_in(sessions(), username, password, now())
-    except accounts.LoginLockedError as error:
+        user = logins.log_in(sessions(), username, password, now())
+    except logins.LoginLockedError as error:
         return _locked(username, error.until)
-    except accounts.LoginRefusedError:
-        return _refusal(username, "Wrong user name or password.", HTTPStatus.UNAUTHORIZED)
-    _begin_session(user)
+    except logins.LoginRefusedError:
+        return refusal(username, "Wrong user name or password.", HTTPStatus.UNAUTHORIZED)
+    return go_on(user, asked_path())
+
+
+@bp.get("/login/code")
+def show_code() -> ResponseReturnValue:
+    """Ask who has given the right password for a code."""
+    if _first_step() is None:
+        return redirect(url_for("auth.show_login", next=asked_path()))
+    return render_template("login_code.html", next_path=_next_path(), problem=None)
+
+
+@bp.post("/login/code")
+def take_code() -> ResponseReturnValue:
+    """Start a session by the second step, or say why not."""
+    session_key = _first_step()
+    if session_key is None:
+        flash("That took too long. Give your password again.", "odd")
+        return redirect(url_for("auth.show_login", next=asked_path()), HTTPStatus.SEE_OTHER)
+    code = request.form.get("code", "")
+    try:
+        user = logins.second_step(sessions(), session_key, code, secret_key(), now())
+    except logins.LoginLockedError as error:
+        return _code_refusal(_too_many(error.until), HTTPStatus.TOO_MANY_REQUESTS, error.until)
+    except logins.LoginRefusedError:
+        problem = "Wrong code. Each one works once; wait for the next one."
+        return _code_refusal(problem, HTTPStatus.UNAUTHORIZED)
+    begin_session(user)
     return redirect(_next_path(), HTTPStatus.SEE_OTHER)
 
 
@@ -192,44 +221,95 @@ def local_path(text: str) -> str | None:
     return None if text.startswith("//") or parts.scheme or parts.netloc else text
 
 
+def begin_session(user: UserRow) -> None:
+    """Let the person at this browser in, in a session of its own."""
+    session_life.begin()
+    login_user(Viewer(user))
+
+
+def asked_path() -> str | None:
+    """Return the page of ours that was asked for before the login; None when it was none."""
+    return local_path(request.values.get("next", ""))
+
+
+def refusal(username: str, problem: str, status: HTTPStatus) -> Response:
+    """Show the form of the login again, with what was wrong."""
+    return make_response(_login_page(username, problem), status)
+
+
+def go_on(user: UserRow, path: str | None) -> ResponseReturnValue:
+    """Lead to the second step of the login, or in where there is none."""
+    if user.has_two_factor:
+        _keep_first_step(user)
+        return redirect(url_for("auth.show_code", next=path), HTTPStatus.SEE_OTHER)
+    begin_session(user)
+    return redirect(path or url_for("overview.show"), HTTPStatus.SEE_OTHER)
+
+
+def _login_page(username: str, problem: str | None) -> str:
+    return render_template(
+        "login.html",
+        next_path=_next_path(),
+        username=username,
+        problem=problem,
+        has_provider=settings().open_id is not None,
+    )
+
+
 def _load(session_key: str) -> Viewer | None:
-    if now().timestamp() >= session.get(_UNTIL, 0):
+    if session_life.is_over(now()):
         return None
     user = accounts.by_session_key(sessions(), session_key)
     return Viewer(user) if user else None
 
 
-def _begin_session(user: UserRow) -> None:
-    session.clear()  # nothing planted before the login survives it
-    session.permanent = True
-    session[_UNTIL] = int((now() + SESSION_LIFE).timestamp())
-    login_user(Viewer(user))
+def _keep_first_step(user: UserRow) -> None:
+    session.clear()
+    session[_FIRST_STEP] = [user.session_key, int(now().timestamp()) + SECOND_STEP_SECONDS]
+
+
+def _first_step() -> str | None:
+    """Return the session key of who gave the right password in this browser minutes ago."""
+    session_key, until = session.get(_FIRST_STEP, (None, 0))
+    return session_key if now().timestamp() < until else None
 
 
 def _require_login() -> ResponseReturnValue | None:
     if viewer():
+        session_life.note_activity(now())
         return None
     if "HX-Request" in request.headers:  # a live part: the page itself must ask for the login
         return "", HTTPStatus.NO_CONTENT, {"HX-Refresh": "true"}
+    if session_life.is_idle(now()):
+        session.clear()
+        minutes = settings().idle_minutes
+        flash(f"You were logged out: nothing was done here for {minutes} minutes.", "odd")
     asked = request.full_path.rstrip("?") if request.method == "GET" else None
     return redirect(url_for("auth.show_login", next=None if asked == "/" else asked))
 
 
 def _next_path() -> str:
-    return local_path(request.values.get("next", "")) or url_for("overview.show")
+    return asked_path() or url_for("overview.show")
 
 
 def _locked(username: str, until: datetime) -> Response:
-    wait = max(1, round((until - now()).total_seconds()))
-    problem = (
-        "Too many wrong passwords, so this account is locked for a while."
+    response = refusal(username, _too_many(until), HTTPStatus.TOO_MANY_REQUESTS)
+    return _retry_after(response, until)
+
+
+def _too_many(until: datetime) -> str:
+    return (
+        "Too many wrong passwords or codes, so this account is locked for a while."
         f" Try again after {next_minute(until)}."
     )
-    response = _refusal(username, problem, HTTPStatus.TOO_MANY_REQUESTS)
-    response.headers["Retry-After"] = str(wait)
+
+
+def _code_refusal(problem: str, status: HTTPStatus, until: datetime | None = None) -> Response:
+    page = render_template("login_code.html", next_path=_next_path(), problem=problem)
+    response = make_response(page, status)
+    return _retry_after(response, until) if until else response
+
+
+def _retry_after(response: Response, until: datetime) -> Response:
+    response.headers["Retry-After"] = str(max(1, round((until - now()).total_seconds())))
     return response
-
-
-def _refusal(username: str, problem: str, status: HTTPStatus) -> Response:
-    page = render_template("login.html", next_path=_next_path(), username=username, problem=problem)
-    return make_response(page, status)

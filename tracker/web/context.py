@@ -30,6 +30,11 @@ def settings() -> Settings:
     return cast("Settings", extension(SETTINGS))
 
 
+def secret_key() -> str:
+    """Return the key that signs sessions, and makes the secrets of two-factor logins."""
+    return str(current_app.secret_key)
+
+
 def send_window() -> SendWindow | None:
     """Return when the settings let recipients be sent to; None: at any time."""
     window = settings().send_window

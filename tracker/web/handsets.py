@@ -6,10 +6,11 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from tracker.domain import numbers
-from tracker.services import handsets
+from tracker.services import handsets, lookups
 
 from . import auth
-from .context import sessions, settings
+from .context import now, sessions, settings
+from .pages import actor
 from .presenting import texts
 from .presenting.handsets import handset_facts
 
@@ -32,6 +33,8 @@ def look_up() -> ResponseReturnValue:
         problem = f"This is not a phone number; it needs {numbers.EXPECTED}."
         return _page(text=text, problem=problem), HTTPStatus.BAD_REQUEST
     row = handsets.known(sessions(), number)
+    is_known = row is not None
+    lookups.note_handset(sessions(), number, is_known=is_known, actor=actor(), now=now())
     return _page(
         text=text if auth.sight().is_whole else "",
         shown=auth.sight().number(number),

@@ -7,8 +7,9 @@ from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from tracker.services import csv_files, saved_views
+from tracker.services import csv_files, lookups, saved_views
 from tracker.store import accounts, bulk_actions, messages, preferences
+from tracker.store.cursors import BadCursorError
 from tracker.store.models import Role
 from tracker.store.rows import MessageRow
 
@@ -72,10 +73,11 @@ def search_messages() -> ResponseReturnValue:
         return redirect(url_for("pages.list_messages"), HTTPStatus.SEE_OTHER)
     with sessions()() as session:
         rows = messages.find(session, text, MOST_FOUND)
-        if len(rows) == 1:
-            address = url_for("pages.show_message", public_id=rows[0].public_id)
-            return redirect(address, HTTPStatus.SEE_OTHER)
         found = lines_of(session, rows)
+    lookups.note_search(sessions(), text, rows, actor=auth.actor(), now=now())
+    if len(rows) == 1:
+        address = url_for("pages.show_message", public_id=rows[0].public_id)
+        return redirect(address, HTTPStatus.SEE_OTHER)
     return render_template(
         "search.html",
         q=text,
@@ -114,7 +116,7 @@ def _list_page() -> dict[str, object]:
     with sessions()() as session:
         try:
             page = messages.search(session, question.filter(), limit=PAGE_SIZE, cursor=cursor)
-        except messages.BadCursorError:
+        except BadCursorError:
             abort(HTTPStatus.BAD_REQUEST)
         found = lines_of(session, page.items)
     digest = texts.digest((found, page.next_cursor))

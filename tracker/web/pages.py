@@ -56,6 +56,7 @@ SECTIONS: Final = (
     ("Templates", "pass_templates.list_templates", "templates"),
     ("Handsets", "handsets.show", "handset"),
     ("Carriers", "carriers.list_carriers", "carrier"),
+    ("Settings", "settings.show", "settings"),
 )
 ERRORS: Final = {
     400: ("This cannot be read", "The address or the form is not complete. Go back and try again."),
@@ -213,6 +214,8 @@ def _sections() -> list[tuple[str, str, str, bool]]:
 
 def _is_below(url: str) -> bool:
     """Say whether the page that is shown is this one, or below it; all pages are below `/`."""
+    if request.blueprint == "audit":  # one of the settings, at an address of its own
+        return url == url_for("settings.show")
     return request.path == url or (url != "/" and request.path.startswith(url))
 
 

@@ -12,7 +12,8 @@ from tracker.domain.message import InvalidMessageError
 from tracker.services import answers, describe, manage, submit, timeline
 from tracker.services.repeats import Repeat, RepeatDiffersError
 from tracker.store import messages
-from tracker.store.messages import CURSOR, BadCursorError, MessageFilter
+from tracker.store.cursors import CURSOR, BadCursorError
+from tracker.store.messages import MessageFilter
 from tracker.store.models import Scope
 from tracker.store.rows import MessageRow
 

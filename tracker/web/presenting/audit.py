@@ -1,0 +1,199 @@
+"""The audit trail: its lines, and the question that its list answers."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final, Self
+from uuid import UUID
+
+from flask import url_for
+from werkzeug.datastructures import MultiDict
+
+from tracker.store.audit import AuditFilter
+from tracker.store.rows import AuditRow
+
+from .question import Chip, Choice, Field, day, day_problem, midnight, typed
+
+ACTIONS: Final = {
+    "login": "Logged in",
+    "login.locked": "Account locked for a while",
+    "number.search": "Searched for a number",
+    "handset.search": "Looked up a handset",
+    "messages.export": "Took messages as a file",
+    "audit.export": "Took the audit as a file",
+    "message.cancel": "Cancelled a message",
+    "message.resend": "Sent a message again",
+    "message.settle": "Settled a lost answer",
+    "batch.create": "Handed in a batch",
+    "batch.start": "Started a batch",
+    "batch.pause": "Paused a batch",
+    "batch.resume": "Resumed a batch",
+    "batch.cancel": "Cancelled a batch",
+    "postback.replay": "Judged a postback anew",
+    "postbacks.replay": "Judged postbacks anew",
+    "rebuild": "Recomputed every status",
+    "gateway.pause": "Paused the gateway",
+    "gateway.resume": "Resumed the gateway",
+    "alert.close": "Closed an alert",
+    "suppression.lift": "Lifted a suppressed number",
+    "template.save": "Saved a pass template",
+    "template.delete": "Deleted a pass template",
+    "user.add": "Added a user",
+    "user.role": "Changed a role",
+    "user.password": "Gave a new password",
+    "user.disable": "Disabled a user",
+    "user.enable": "Enabled a user",
+    "two_factor.on": "Turned two-factor login on",
+    "two_factor.off": "Turned two-factor login off",
+    "two_factor.reset": "Reset two-factor login",
+    "two_factor.recovery_codes": "Made new recovery codes",
+    "token.create": "Made an API token",
+    "token.revoke": "Revoked an API token",
+    "postback_token.create": "Made a postback address",
+    "postback_token.revoke": "Revoked a postback address",
+    "demo.fill": "Filled in the invented week",
+}
+DATES: Final = {"at_from": "From", "at_to": "To"}
+_KINDS: Final = {
+    "user": "in the dashboard",
+    "token": "by the API",
+    "cli": "on the command line",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLine:
+    """One line: who did what to what, why, and when."""
+
+    id: int
+    at: datetime
+    who: str
+    how: str | None
+    who_url: str
+    what: str
+    about: str | None
+    about_url: str | None
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditQuestion:
+    """What the list was asked for, as it stands in the address; odd words are passed over."""
+
+    actor: str
+    action: str | None
+    dates: Mapping[str, str]
+
+    @classmethod
+    def from_args(cls, args: MultiDict[str, str]) -> Self:
+        """Read the query of the address."""
+        action = args.get("action", "")
+        return cls(
+            actor=typed(args, "actor"),
+            action=action if action in ACTIONS else None,
+            dates={name: text for name in DATES if (text := typed(args, name))},
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing was asked: the list has every line."""
+        return not self.asked()
+
+    def asked(self) -> dict[str, str]:
+        """Return what stands in the address."""
+        words = {"actor": self.actor, "action": self.action or ""}
+        return {**{name: word for name, word in words.items() if word}, **self.dates}
+
+    def filter(self) -> AuditFilter:
+        """Return the conditions; the last day counts whole, days are those of UTC."""
+        last = day(self.dates.get("at_to"))
+        return AuditFilter(
+            actor=_actor(self.actor),
+            action=self.action,
+            at_from=midnight(day(self.dates.get("at_from"))),
+            at_to=midnight(last + timedelta(days=1)) if last else None,
+        )
+
+    def url(self, endpoint: str = "audit.show", **more: str | None) -> str:
+        """Return the address of the list, or of another page that answers the same question."""
+        asked: dict[str, Any] = {**self.asked(), **more}
+        return url_for(endpoint, **asked)
+
+    def chips(self) -> list[Chip]:
+        """Return the conditions that hold, each with a way out of it."""
+        chosen = []
+        if self.actor:
+            chosen.append(Chip("Who", self.actor, replace(self, actor="").url()))
+        if self.action:
+            chosen.append(Chip("What", ACTIONS[self.action], replace(self, action=None).url()))
+        return [*chosen, *(Chip(DATES[n], text, self._less(n)) for n, text in self.dates.items())]
+
+    def actions(self) -> list[Choice]:
+        """Return everything that can be done, to choose from."""
+        return [Choice(word, label, word == self.action) for word, label in ACTIONS.items()]
+
+    def text_fields(self) -> list[Field]:
+        """Return the text fields of the form."""
+        return [Field(name="actor", label="Who", text=self.actor)]
+
+    def date_fields(self) -> list[Field]:
+        """Return the days of the form, with what is wrong with them."""
+        return [
+            Field(name=name, label=label, text=text, problem=day_problem(text))
+            for name, label in DATES.items()
+            for text in (self.dates.get(name, ""),)
+        ]
+
+    @property
+    def has_problem(self) -> bool:
+        """A field of the form was filled in wrongly."""
+        return any(field.problem for field in self.date_fields())
+
+    def _less(self, name: str) -> str:
+        dates = {key: text for key, text in self.dates.items() if key != name}
+        return replace(self, dates=dates).url()
+
+
+def audit_lines(rows: Iterable[AuditRow]) -> list[AuditLine]:
+    """Return entries as lines of the list."""
+    return [_line(row) for row in rows]
+
+
+def what(action: str) -> str:
+    """Return an action in words."""
+    return ACTIONS.get(action) or action.replace("_", " ").replace(".", ": ").capitalize()
+
+
+def _line(row: AuditRow) -> AuditLine:
+    kind, _, name = row.actor.partition(":")
+    is_known = bool(name) and kind in _KINDS
+    return AuditLine(
+        id=row.id,
+        at=row.at,
+        who=name if is_known else row.actor,
+        how=_KINDS[kind] if is_known else None,
+        who_url=url_for("audit.show", actor=row.actor),
+        what=what(row.action),
+        about=row.subject,
+        about_url=_about_url(row),
+        why=row.detail,
+    )
+
+
+def _about_url(row: AuditRow) -> str | None:
+    pages = {"message": "pages.show_message", "batch": "batches.show_batch"}
+    endpoint = pages.get(row.action.partition(".")[0])
+    if endpoint is None or row.subject is None:
+        return None
+    try:
+        return url_for(endpoint, public_id=UUID(row.subject))
+    except ValueError:
+        return None
+
+
+def _actor(text: str) -> str | None:
+    """Return an actor as it is written down: a name alone is that of a user."""
+    if not text:
+        return None
+    is_whole = ":" in text or text in ("gateway", "probe", "login")
+    return text if is_whole else f"user:{text}"
