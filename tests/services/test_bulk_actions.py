@@ -13,7 +13,8 @@ from sqlalchemy import func, select, update
 from tracker.domain.message import InvalidMessageError
 from tracker.domain.status import Status
 from tracker.services import bulk_actions, manage
-from tracker.services.bulk_actions import Action, NoSuchActionError, Wanted
+from tracker.services.bulk_actions import NoSuchActionError, Wanted
+from tracker.services.bulk_judging import Action
 from tracker.store import bulk_actions as store
 from tracker.store import suppressions
 from tracker.store.bulk_actions import BulkActionRow

@@ -11,50 +11,31 @@ is acted on a second time.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Final
 from uuid import UUID, uuid4
 
 from sqlalchemy.orm import Session
 
 from tracker.domain.message import InvalidMessageError
-from tracker.domain.settling import Settled
-from tracker.domain.status import Status
-from tracker.store import accounts, messages, settling, suppressions
+from tracker.store import accounts, messages, settling
 from tracker.store import bulk_actions as store
 from tracker.store.bulk_actions import BulkActionRow, NewBulkAction
 from tracker.store.db import Sessions
 from tracker.store.messages import MessageFilter
 from tracker.store.rows import MessageRow
 
-from . import answers, manage, settle
+from . import manage, settle
+from .bulk_judging import Action, against, judged
 from .settle import Verdict
 
 MOST: Final = 10_000  # messages that one action looks at
-STEP: Final = 50  # messages a transaction: a postback for one of them waits no longer than that
+STEP: Final = 25  # messages a transaction: a postback waits no longer than one takes
 PAGE: Final = 1000
 SECONDS: Final = 2.0  # of work in one request
 LIFE: Final = timedelta(days=1)  # of a proposal that nobody confirms
-
-
-class Action(StrEnum):
-    """What is done with each message."""
-
-    CANCEL = "cancel"
-    RESEND = "resend"
-    SENT = "sent"  # settle: it was sent
-    NOT_SENT = "not_sent"  # settle: it was not
-
-    @property
-    def needs_reason(self) -> bool:
-        """Who does it must say why, as for one message."""
-        return self in _SETTLED_AS
-
-
-_SETTLED_AS: Final = {Action.SENT: Settled.SENT, Action.NOT_SENT: Settled.NOT_SENT}
 
 
 class NoSuchActionError(LookupError):
@@ -81,7 +62,7 @@ def propose(sessions: Sessions, wanted: Wanted, *, actor: str, now: datetime) ->
     rows, next_cursor = _chosen(sessions, wanted)
     with sessions.begin() as session:
         store.forget_unconfirmed(session, now - LIFE)
-        fit, against = _judged(session, wanted.action, rows)
+        fit, against = judged(session, wanted.action, rows)
         new = NewBulkAction(
             public_id=uuid4(),
             action=wanted.action,
@@ -138,26 +119,6 @@ def go_on(
             return action
 
 
-def against(action: Action, message: MessageRow) -> str | None:
-    """Return why nothing can be done with a message, in words that fit many; None when it can."""
-    match action:
-        case Action.CANCEL:
-            return None if message.status is Status.QUEUED else _not_queued(message)
-        case Action.RESEND:
-            if message.status in (Status.QUEUED, Status.SENDING):
-                return "Still to be sent."
-            return "Sent again before." if message.resent_as else None
-    if message.tracking_key is not None:
-        return "The gateway has given a tracking id, so it tells what became of the message."
-    if not answers.is_open(message):
-        return f"{message.status_label}: only an unknown outcome can be settled."
-    return "Marked so before." if message.settled_as == _SETTLED_AS[action] else None
-
-
-def _not_queued(message: MessageRow) -> str:
-    return f"{message.status_label}: only what is queued can be cancelled."
-
-
 def _chosen(sessions: Sessions, wanted: Wanted) -> tuple[list[MessageRow], str | None]:
     """Return the messages that are meant, and where the list goes on."""
     if wanted.named:
@@ -172,28 +133,6 @@ def _chosen(sessions: Sessions, wanted: Wanted) -> tuple[list[MessageRow], str |
         cursor = page.next_cursor
         if cursor is None or len(rows) >= MOST:
             return rows, cursor
-
-
-def _judged(
-    session: Session, action: Action, rows: Sequence[MessageRow]
-) -> tuple[list[MessageRow], dict[str, int]]:
-    """Return what can be acted on, and how many cannot by reason."""
-    blocked = set(_suppressed(session, rows)) if action is Action.RESEND else set()
-    fit, reasons = [], Counter[str]()
-    for row in rows:
-        why = against(action, row)
-        if why is None and row.recipient in blocked:
-            why = "The number is suppressed."
-        if why is None:
-            fit.append(row)
-        else:
-            reasons[why] += 1
-    return fit, dict(reasons)
-
-
-def _suppressed(session: Session, rows: Sequence[MessageRow]) -> Iterator[str]:
-    for start in range(0, len(rows), PAGE):
-        yield from suppressions.among(session, {r.recipient for r in rows[start : start + PAGE]})
 
 
 def _step(sessions: Sessions, public_id: UUID, now: datetime) -> BulkActionRow:

@@ -18,7 +18,8 @@ from flask.typing import ResponseReturnValue
 
 from tracker.domain.message import InvalidMessageError
 from tracker.services import bulk_actions, csv_files
-from tracker.services.bulk_actions import Action, NoSuchActionError, Wanted
+from tracker.services.bulk_actions import NoSuchActionError, Wanted
+from tracker.services.bulk_judging import Action
 from tracker.services.settle import MAX_REASON
 from tracker.store import accounts, messages
 from tracker.store import bulk_actions as store

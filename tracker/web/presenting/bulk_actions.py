@@ -6,7 +6,8 @@ from typing import Final
 from uuid import UUID
 
 from tracker.domain.status import LABELS, Status, label
-from tracker.services.bulk_actions import MOST, Action
+from tracker.services.bulk_actions import MOST
+from tracker.services.bulk_judging import Action
 from tracker.store.bulk_actions import BulkActionRow
 
 from .question import Question
