@@ -32,7 +32,7 @@ NAMES: Final = (
     "DATABASE_URL", "GATEWAY_URL", "GATEWAY_API_KEY", "GATEWAY_TIMEOUT_SECONDS", "DEFAULT_FROM",
     "POSTBACK_TOKENS", "POSTBACK_ALLOW_FROM", "POSTBACK_ALLOW_MODE", "SPOOL_DIR", "SECRET_KEY",
     "GATEWAY_ZONE", "TRUSTED_PROXIES", "SEND_RATE", "SEND_WINDOW", "SETTLE_UNKNOWN",
-    "DISCOVER_KNOWN", "FAILURE_SHARE", "IDLE_MINUTES",
+    "DISCOVER_KNOWN", "FAILURE_SHARE", "IDLE_MINUTES", "NO_RECEIPT_HOURS",
     "OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_ROLE_CLAIM", "OIDC_ROLES",
 )  # fmt: skip
 KNOWN: Final = frozenset(f"{PREFIX}{name}{end}" for name in NAMES for end in ("", "_FILE"))
@@ -99,6 +99,7 @@ class Settings:
     # What `tracker up` tells its web part of the sandbox: numbers, and what becomes of each. Nobody
     # sets it by hand.
     sandbox_numbers: tuple[tuple[str, str], ...] = ()
+    no_receipt_hours: int = 72  # without a word, after which no receipt is expected
     idle_minutes: int = 720  # without anything done, after which a person is logged out
     open_id: OpenId | None = None
 
@@ -134,6 +135,7 @@ class Settings:
             discover_known=source.get("DISCOVER_KNOWN", _yes_or_no, False),
             failure_share=source.get("FAILURE_SHARE", _percent, 3.0),
             sandbox_numbers=source.get("SANDBOX_NUMBERS", _told_numbers, ()),
+            no_receipt_hours=source.get("NO_RECEIPT_HOURS", _receipt_hours, 72),
             idle_minutes=source.get("IDLE_MINUTES", _idle_minutes, 720),
             open_id=_open_id_of(source),
         )
@@ -372,9 +374,17 @@ def _role_words(text: str) -> dict[str, str]:
 
 
 def _idle_minutes(text: str) -> int:
+    return _whole(text, "minutes", 5, 1440)
+
+
+def _receipt_hours(text: str) -> int:
+    return _whole(text, "hours", 1, 8760)
+
+
+def _whole(text: str, what: str, least: int, most: int) -> int:
     is_number = text.isascii() and text.isdecimal() and len(text) < 6
-    if not (is_number and 5 <= int(text) <= 1440):
-        raise ValueError(f"{text!r} is not a number of minutes from 5 to 1440")
+    if not (is_number and least <= int(text) <= most):
+        raise ValueError(f"{text!r} is not a number of {what} from {least} to {most}")
     return int(text)
 
 

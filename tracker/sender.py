@@ -25,7 +25,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from tracker.gateway import Answer, Connection, Gateway, NotSent
-from tracker.services import record, rollups, send, take
+from tracker.services import record, rollups, send, silence, take
 from tracker.services.batch_work import BatchWorker
 from tracker.services.record import Sent
 from tracker.services.take import Policy, Taken
@@ -41,6 +41,7 @@ IDLE_SECONDS: Final = 0.5
 GATHER_SECONDS: Final = 0.004  # answers that come this close together are recorded together
 LEASES_SECONDS: Final = 2.0  # between two looks for what senders left behind that are gone
 ROLLUP_SECONDS: Final = 10.0
+SWEEP_SECONDS: Final = 60.0  # between two looks for messages without a receipt
 # Of the process: so long the one thread waits for its turn after each answer of the database.
 SWITCH_SECONDS: Final = 0.0005
 PATIENCE_SECONDS: Final = 40.0  # for the database, at the end: nobody gives an answer twice
@@ -84,7 +85,7 @@ class Sender:
             ThreadPoolExecutor(2, thread_name_prefix="aside") as aside,
             ThreadPoolExecutor(self._calls_at_once, thread_name_prefix="call") as pool,
         ):
-            aside.submit(self._keep_rollups, stop)
+            aside.submit(self._keep_house, stop)
             aside.submit(worker.run, stop)
             while not stop.is_set():
                 self._settle()
@@ -317,17 +318,27 @@ class Sender:
             log.error("no database; waiting for it", extra={"error": type(error).__name__})
         self._is_cut_off = True
 
-    def _keep_rollups(self, stop: Event) -> None:
-        """Keep the hourly counts up to date; no trouble with them stops the sending."""
+    def _keep_house(self, stop: Event) -> None:
+        """Keep the hourly counts up to date, and give up on receipts; no trouble stops sending."""
+        swept_at = -SWEEP_SECONDS
         while not stop.wait(ROLLUP_SECONDS):
             if self._is_cut_off:
                 continue
-            try:
-                rollups.refresh(self._sessions)
-            except SQLAlchemyError as error:
-                log.warning("rollups not refreshed", extra={"error": type(error).__name__})
-            except Exception:
-                log.exception("rollups not refreshed")
+            self._try("rollups not refreshed", lambda: rollups.refresh(self._sessions))
+            if time.monotonic() - swept_at >= SWEEP_SECONDS:
+                swept_at = time.monotonic()
+                self._try("silent messages not marked", self._sweep)
+
+    def _sweep(self) -> None:
+        silence.sweep(self._sessions, self._policy.receipt_patience, self._clock())
+
+    def _try(self, failure: str, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except SQLAlchemyError as error:
+            log.warning(failure, extra={"error": type(error).__name__})
+        except Exception:
+            log.exception(failure)
 
 
 def _is_outage(error: Exception) -> TypeGuard[SQLAlchemyError]:

@@ -5,6 +5,7 @@ import shutil
 import signal
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 
@@ -112,6 +113,7 @@ def sender() -> None:
         window=send_window(settings),
         default_from=settings.default_from,
         discover_known=settings.discover_known,
+        receipt_patience=timedelta(hours=settings.no_receipt_hours),
     )
     Sender(sessions, gateway, zone=settings.gateway_zone, clock=now, policy=policy).run(stop)
 

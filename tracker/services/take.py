@@ -8,7 +8,7 @@ and the first byte.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from sqlalchemy.orm import Session
@@ -33,6 +33,7 @@ class Policy:
     window: SendWindow | None = None
     default_from: str | None = None
     discover_known: bool = False  # ask phones whose handset is known all the same
+    receipt_patience: timedelta = timedelta(hours=72)  # without a word, then none is expected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
