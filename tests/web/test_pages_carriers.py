@@ -15,6 +15,7 @@ from test_pages_headers import INLINE
 from werkzeug.test import TestResponse
 
 from tracker.domain.carriers import Entry
+from tracker.services import accounts
 from tracker.services import carriers as service
 from tracker.store.db import Sessions
 from tracker.store.models import Message, Role
@@ -172,7 +173,9 @@ def test_it_says_what_is_known_of_messages_and_which_spids_have_no_name(
     assert "No name yet" not in words(client.get(f"{LIST}?q=verizon"))
 
 
-def test_a_name_is_on_the_pages_of_messages_at_once(app: Flask, session_factory: Sessions) -> None:
+def test_a_name_is_on_the_pages_and_in_the_api_at_once(
+    app: Flask, session_factory: Sessions
+) -> None:
     public_id = accepted(session_factory)
     arrived(session_factory, a_postback("N101"))
     client = visitor(app)
@@ -180,6 +183,11 @@ def test_a_name_is_on_the_pages_of_messages_at_once(app: Flask, session_factory:
     confirm(client, hand_in(client, service.written([VERIZON]).encode()))
     assert "Verizon Wireless (0001890)" in words(client.get(page_of(public_id)))
     assert "Verizon Wireless" in words(client.get("/messages"))
+    made = accounts.create_token(session_factory, "till", actor="tests", now=datetime.now(UTC))
+    headers = {"Authorization": f"Bearer {made.token}"}
+    answer = app.test_client().get(f"/api/v1/messages/{public_id}", headers=headers).json
+    assert answer
+    assert (answer["spid"], answer["carrier"]) == ("0001890", "Verizon Wireless")
 
 
 def test_a_viewer_looks_and_imports_nothing(app: Flask, session_factory: Sessions) -> None:

@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 
 from tracker.config import DEFAULT_ZONE
 from tracker.gateway import Unknown
-from tracker.services import send, templates
+from tracker.services import gateway, send, templates
 from tracker.store import alerts, suppressions
 from tracker.store.db import Sessions
 from tracker.store.models import Role
@@ -175,6 +175,17 @@ def test_a_viewer_looks_a_handset_up_and_the_page_does_not_repeat_the_number(
     assert "•••143" in found.text
     assert not whole_in(found)
     assert whole_in(press(visitor(app), "/handsets", number=SPELLED))
+
+
+def test_a_reason_to_pause_has_no_whole_number_for_viewers(
+    app: Flask, session_factory: Sessions
+) -> None:
+    gateway.pause(session_factory, "user:olga", f"Asked for by {SPELLED}", datetime.now(UTC))
+    viewer, operator = visitor(app, Role.VIEWER), visitor(app)
+    for path in ("/messages", "/gateway", "/overview/health"):
+        assert whole_in(operator.get(path))
+        assert not whole_in(viewer.get(path))
+        assert "Asked for by •••143" in viewer.get(path).text
 
 
 def test_only_operators_page_through_suppressed_numbers(

@@ -26,7 +26,7 @@ def _frame() -> dict[str, object]:
 
 def _banner() -> Banner | None:
     state = trouble.of_page().paused
-    return banner_of(state) if state else None
+    return banner_of(state, auth.sight()) if state else None
 
 
 @bp.get("/gateway")
@@ -34,7 +34,7 @@ def show() -> ResponseReturnValue:
     """Show whether messages are sent, how fast, and how many wait."""
     with sessions()() as session:
         found = gateway.view(session, settings().send_rate, now())
-    return render_template("gateway.html", gateway=gateway_view(found))
+    return render_template("gateway.html", gateway=gateway_view(found, auth.sight()))
 
 
 @bp.post("/gateway/pause")

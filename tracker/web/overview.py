@@ -76,6 +76,7 @@ def health() -> str:
             last_postback=_asked(lambda session: (store.last_postback_at(session),)),
             spool=_spool(),
             now=moment,
+            sight=auth.sight(),
         ),
         alerts=alerts_view(
             _asked(alerts.open_count),

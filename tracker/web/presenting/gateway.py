@@ -9,6 +9,8 @@ from tracker.services.gateway import GatewayView, explained
 from tracker.services.pace import GATEWAY
 from tracker.store.gateway_state import StateRow
 
+from .sight import WHOLE, Sight
+
 
 @dataclass(frozen=True, slots=True)
 class Banner:
@@ -45,23 +47,23 @@ class GatewayPage:
     oldest_due_at: datetime | None
 
 
-def banner_of(state: StateRow) -> Banner:
-    """Return why the queue is paused."""
+def banner_of(state: StateRow, sight: Sight = WHOLE) -> Banner:
+    """Return why the queue is paused; people type reasons, and the gateway names numbers."""
     by = state.paused_by or "somebody"
     return Banner(
         by="the tracker itself" if by == GATEWAY else by.removeprefix("user:"),
         since=state.paused_at,
-        why=state.paused_why or "",
+        why=sight.any_text(state.paused_why or ""),
         advice=explained(state),
         next_probe_at=state.probe_at,
     )
 
 
-def gateway_view(view: GatewayView) -> GatewayPage:
+def gateway_view(view: GatewayView, sight: Sight = WHOLE) -> GatewayPage:
     """Return what the page shows."""
     rate = f"at most {view.rate:g} a second, over all senders" if view.rate else "as fast as it can"
     return GatewayPage(
-        banner=banner_of(view.state) if view.state.is_paused else None,
+        banner=banner_of(view.state, sight) if view.state.is_paused else None,
         rate=rate,
         slowed=slowed_of(view.pace) if view.pace.interval else None,
         due=f"{view.queue.due:,}",

@@ -60,9 +60,10 @@ def health_view(
     last_postback: tuple[datetime | None] | None,
     spool: SpoolState | None,
     now: datetime,
+    sight: Sight = WHOLE,
 ) -> Health:
     """Return how the gateway, the queue and the spool do."""
-    banner = banner_of(state) if state and state.is_paused else None
+    banner = banner_of(state, sight) if state and state.is_paused else None
     slowed = slowed_of(pace) if pace and pace.interval else None
     at = last_postback[0] if last_postback else None
     return Health(

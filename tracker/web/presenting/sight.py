@@ -12,7 +12,7 @@ _BETWEEN: Final = r"[\s().\-/\u00a0\u2010-\u2015]{0,3}"  # what people put betwe
 # What stands in these is a person's number, whatever else the document says; in FROM it is one
 # where a phone wrote, and what is as short as our own sender stays.
 _OF_PEOPLE: Final = re.compile(
-    r"""(<(?:TO|FROM|MOBILE|REFERENCEVALUE)\b[^>]*>"""
+    r"""(<(?:TO|FROM|MOBILE|REFERENCEVALUE)\b[^<>]*>"""
     r"""|"(?:to|from|mobile|reference[_-]?value)"\s*:\s*"?)([^<",}]+)""",
     re.IGNORECASE,
 )
