@@ -11,6 +11,7 @@ postbacks   the journal, the exact bytes, judging anew
 settle      what became of a message whose answer was lost
 templates   what operators say of the passes behind stored MMS
 handsets    what receipts told of the handset behind a number
+reports     what became of the messages of a period
 """
 
 from http import HTTPStatus
@@ -80,4 +81,13 @@ def _check_scope(token: TokenRow) -> None:
 
 
 # The views put themselves on `bp`.
-from . import batches, gateway, handsets, messages, postbacks, settle, templates  # noqa: E402, F401
+from . import (  # noqa: E402
+    batches,  # noqa: F401
+    gateway,  # noqa: F401
+    handsets,  # noqa: F401
+    messages,  # noqa: F401
+    postbacks,  # noqa: F401
+    reports,  # noqa: F401
+    settle,  # noqa: F401
+    templates,  # noqa: F401
+)

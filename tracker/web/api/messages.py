@@ -39,7 +39,7 @@ _MESSAGE_FILTERS: Final[Mapping[str, Reader]] = {
     "created_to": reading.moment,
 }
 # What postbacks change has no index: each would cost every postback that comes.
-_SLOW: Final = "A rare one is looked for among all messages; `created_from` makes it quick."
+_SLOW: Final = "A rare one is looked for a part of the way at a time: pages may be short."
 _NOTES: Final = {
     "status": "One or several, with commas between or one a parameter.",
     "to": "The recipient, as people type it. It then stands in the address: keep it out of logs.",
