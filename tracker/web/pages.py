@@ -48,6 +48,7 @@ MOST_OTHERS: Final = 5  # messages to the same number, on the page of one
 SECTIONS: Final = (
     ("Overview", "overview.show", "overview"),
     ("Messages", "pages.list_messages", "messages"),
+    ("Send", "send_form.show", "send"),
     ("Batches", "batches.list_batches", "batches"),
     ("Postbacks", "journal.list_postbacks", "postbacks"),
     ("Alerts", "watch.list_alerts", "alert"),
@@ -58,6 +59,7 @@ SECTIONS: Final = (
     ("Carriers", "carriers.list_carriers", "carrier"),
     ("Settings", "settings.show", "settings"),
 )
+FOR_OPERATORS: Final = frozenset({"send_form.show"})  # of the sections
 ERRORS: Final = {
     400: ("This cannot be read", "The address or the form is not complete. Go back and try again."),
     403: ("You may not do this", "It needs another role, which an administrator gives."),
@@ -205,9 +207,11 @@ def _sections() -> list[tuple[str, str, str, bool]]:
     """
     is_open = trouble.of_page().alerts
     counts = {"watch.list_alerts": f" ({is_open:,})" if is_open else ""}
+    person = auth.viewer()
     return [
         (label + counts.get(endpoint, ""), url, symbol, _is_below(url))
         for label, endpoint, symbol in SECTIONS
+        if endpoint not in FOR_OPERATORS or (person and person.may_act)
         for url in (url_for(endpoint),)
     ]
 
