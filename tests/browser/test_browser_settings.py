@@ -201,7 +201,8 @@ def paths(tracker: Up) -> list[str]:
     return [
         "/settings", "/settings/users", "/settings/users/1", "/settings/users/3",
         "/settings/tokens", f"/settings/tokens/{made['id']}/revoke", "/settings/two-factor",
-        "/audit", "/audit?actor=nobody", "/audit?at_from=2026-01-01", "/settings/postback-address",
+        "/settings/password", "/audit", "/audit?actor=nobody", "/audit?at_from=2026-01-01",
+        "/settings/postback-address",
     ]  # fmt: skip
 
 

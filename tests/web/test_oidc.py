@@ -76,7 +76,7 @@ def audited(sessions: Sessions) -> list[tuple[str, str, str | None]]:
 def test_the_first_login_makes_the_user_with_the_mapped_role(
     client: FlaskClient, session_factory: Sessions
 ) -> None:
-    assert "Log in with your company account" in words(client.get("/login"))
+    assert "Use your company account" in words(client.get("/login"))
     answer = visited(client)
     assert (answer.status_code, answer.location) == (303, "/")
     assert "Logged in as olga operator" in words(client.get("/"))

@@ -26,6 +26,7 @@ from . import (
     help_pages,
     journal,
     overview,
+    own_password,
     pages,
     pass_templates,
     postback_address,
@@ -77,6 +78,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(batches.bp)
     app.register_blueprint(settings_page.bp)
     app.register_blueprint(two_factor.bp)
+    app.register_blueprint(own_password.bp)
     app.register_blueprint(users.bp)
     app.register_blueprint(tokens.bp)
     app.register_blueprint(postback_address.bp)

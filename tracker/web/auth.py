@@ -129,10 +129,16 @@ def actor() -> str:
     return f"user:{person.username}" if person else "user:?"
 
 
+def person() -> UserRow:
+    """Return who is logged in, on a page of a guarded blueprint."""
+    found = viewer()
+    return found.user if found else abort(HTTPStatus.FORBIDDEN)
+
+
 def sight() -> Sight:
     """Return what the person who is logged in sees of numbers."""
-    person = viewer()
-    return Sight(is_whole=person is not None and person.may_act)
+    someone = viewer()
+    return Sight(is_whole=someone is not None and someone.may_act)
 
 
 def requires_role(
@@ -143,8 +149,8 @@ def requires_role(
     def decorate(view: Callable[P, ResponseReturnValue]) -> Callable[P, ResponseReturnValue]:
         @wraps(view)
         def checked(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-            person = viewer()
-            if person is None or not person.may(role):
+            someone = viewer()
+            if someone is None or not someone.may(role):
                 abort(HTTPStatus.FORBIDDEN)
             return view(*args, **kwargs)
 

@@ -27,13 +27,17 @@ ENTRIES: Final = (
         "Two-factor login", "two_factor.show", "lock",
         "Protect your own login with a code from your phone, besides the password.", Role.VIEWER,
     ),
+    Entry(
+        "Your password", "own_password.show", "key",
+        "Give yourself a new one, and end your sessions elsewhere.", Role.VIEWER,
+    ),
     Entry("Users", "users.show", "people", "Who may log in to the dashboard, and who may do what."),
     Entry(
         "API tokens", "tokens.show", "code",
         "What other programs send and read with: what each token may do, how often, and its end.",
     ),
     Entry(
-        "Postback address", "postback_address.show", "key",
+        "Postback address", "postback_address.show", "postbacks",
         "The secrets of the address that the gateway posts to, and from where they may be used.",
     ),
     Entry(

@@ -40,7 +40,7 @@ def show() -> ResponseReturnValue:
 @bp.post("/begin")
 def begin() -> ResponseReturnValue:
     """Make a secret and show it, as QR code and as text."""
-    user, password = _person(), request.form.get("password", "")
+    user, password = auth.person(), request.form.get("password", "")
     try:
         secret = two_factor.begin(sessions(), user.username, password, secret_key(), now())
     except logins.LoginLockedError as error:
@@ -53,7 +53,7 @@ def begin() -> ResponseReturnValue:
 @bp.post("/confirm")
 def confirm() -> ResponseReturnValue:
     """Turn it on by the first code, and show the recovery codes this once."""
-    user, code = _person(), request.form.get("code", "")
+    user, code = auth.person(), request.form.get("code", "")
     try:
         done = two_factor.confirm(sessions(), user.username, code, secret_key(), now())
     except WrongCodeError:
@@ -69,7 +69,7 @@ def confirm() -> ResponseReturnValue:
 @bp.post("/recovery-codes")
 def renew_recovery_codes() -> ResponseReturnValue:
     """Make new recovery codes, and show them this once."""
-    user, password = _person(), request.form.get("password", "")
+    user, password = auth.person(), request.form.get("password", "")
     try:
         made = two_factor.new_recovery_codes(sessions(), user.username, password, now())
     except logins.LoginLockedError as error:
@@ -84,7 +84,7 @@ def renew_recovery_codes() -> ResponseReturnValue:
 @bp.post("/off")
 def turn_off() -> ResponseReturnValue:
     """Turn it off by password and code."""
-    user = _person()
+    user = auth.person()
     password, code = request.form.get("password", ""), request.form.get("code", "")
     try:
         two_factor.turn_off(sessions(), user.username, password, code, secret_key(), now())
@@ -101,14 +101,8 @@ def turn_off() -> ResponseReturnValue:
     return redirect(url_for("two_factor.show"), HTTPStatus.SEE_OTHER)
 
 
-def _person() -> UserRow:
-    person = auth.viewer()
-    assert person is not None, "the blueprint is guarded"  # noqa: S101
-    return person.user
-
-
 def _page(**more: object) -> str:
-    user = _person()
+    user = auth.person()
     left = two_factor.recovery_codes_left(sessions(), user.id) if user.has_two_factor else 0
     return render_template(
         "two_factor.html",
