@@ -17,7 +17,9 @@ from werkzeug.test import TestResponse
 
 from tracker.config import DEFAULT_ZONE
 from tracker.gateway import Unknown
-from tracker.services import gateway, send, templates
+from tracker.services import accounts, bulk_actions, gateway, send, templates
+from tracker.services.bulk_actions import Wanted
+from tracker.services.bulk_judging import Action
 from tracker.store import alerts, suppressions
 from tracker.store.db import Sessions
 from tracker.store.models import Role
@@ -90,7 +92,11 @@ def places(app: Flask, session_factory: Sessions) -> dict[str, list[object]]:
     draft = received(sessions, a_file([f"{NUMBER},45633,r-9,A,B"]), is_draft=True)
     described = {"title": "Ticket", "pass_type": "event_ticket"}
     templates.save(sessions, {"45633": described}, "user:olga", now)
+    wanted = Wanted(action=Action.RESEND, named=(told, unknown))
+    bulk = bulk_actions.propose(sessions, wanted, actor="user:olga", now=now)
+    token = accounts.create_token(sessions, "shop", actor="test", now=now)
     return {
+        "bulk_actions": [bulk], "token_id": [token.id], "user_id": [1],
         "pages": [told, unknown], "settle": [told, unknown],
         "batches": [batch.public_id, draft.public_id], "postback_id": list(found),
         "mms_id": ["45633"], "what": ["errors", "warnings", "result"], "code": ["N102"],

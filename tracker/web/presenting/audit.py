@@ -21,9 +21,11 @@ ACTIONS: Final = {
     "handset.search": "Looked up a handset",
     "messages.export": "Took messages as a file",
     "audit.export": "Took the audit as a file",
+    "message.send": "Sent a pass by the form",
     "message.cancel": "Cancelled a message",
     "message.resend": "Sent a message again",
     "message.settle": "Settled a lost answer",
+    "messages.bulk": "Acted on many messages",
     "batch.create": "Handed in a batch",
     "batch.start": "Started a batch",
     "batch.pause": "Paused a batch",
@@ -51,6 +53,7 @@ ACTIONS: Final = {
     "token.revoke": "Revoked an API token",
     "postback_token.create": "Made a postback address",
     "postback_token.revoke": "Revoked a postback address",
+    "carriers.import": "Read in a list of carriers",
     "demo.fill": "Filled in the invented week",
 }
 DATES: Final = {"at_from": "From", "at_to": "To"}
