@@ -1,7 +1,11 @@
 """`tracker demo` as a person runs it."""
 
 import os
+import signal
+import sqlite3
 import subprocess
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -29,6 +33,37 @@ def test_it_fills_an_empty_database_and_refuses_to_do_so_twice(
     second = run(tmp_path, database_url)
     assert (second.returncode, second.stdout) == (1, "")
     assert "the database is not empty" in second.stderr
+
+
+def test_it_makes_a_file_that_is_not_there(tmp_path: Path) -> None:
+    done = run(tmp_path, f"sqlite:///{tmp_path}/new/demo.db", "--messages", "60")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "new" / "demo.db").stat().st_size > 100_000
+
+
+def test_interrupted_it_says_what_it_leaves(tmp_path: Path) -> None:
+    database_url = f"sqlite:///{tmp_path}/demo.db"
+    process = subprocess.Popen(
+        [TRACKER, "demo", "--messages", "50000"], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "TRACKER_DATABASE_URL": database_url},
+    )  # fmt: skip
+    until = time.monotonic() + 60
+    while not count(tmp_path / "demo.db"):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "messages of an unfinished week" in said
+    assert "Traceback" not in said
+
+
+def count(path: Path) -> int:
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            return int(connection.execute("SELECT count(*) FROM messages").fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_bytes_that_are_no_text_are_named() -> None:
     [
         (b"", "is empty"),
         (HEADER, "has no row below its header"),
-        (b"x" * (MAX_BYTES + 1), "is larger than 4 MiB"),
+        (b"x" * (MAX_BYTES + 1), "is larger than 512 KiB"),
         (HEADER + b'0001890,A,"' + b"x" * 200_000, "a quotation mark may lack its second"),
     ],
 )

@@ -99,7 +99,7 @@ def test_no_file_and_a_file_that_is_too_large_are_said(
     monkeypatch.setattr(carriers, "ROOM", -service.MAX_BYTES + 2000)
     page = hand_in(client, b"x" * 5000)
     assert page.status_code == 413
-    assert "a file may have 4 MiB" in words(page)
+    assert "a file may have 512 KiB" in words(page)
 
 
 def test_what_a_form_carries_is_checked_as_a_file_is(app: Flask, session_factory: Sessions) -> None:

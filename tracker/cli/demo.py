@@ -3,12 +3,14 @@
 from datetime import UTC, datetime
 
 import click
+from sqlalchemy import make_url
 
-from tracker.config import Settings
+from tracker.config import Settings, sqlite_path
 from tracker.services.demo import Demo, NotEmptyError
 from tracker.services.demo_plan import Plan
 
 from .common import RefusedError, actor, now, opened, talk
+from .database import ready
 from .progress import Shown
 
 
@@ -44,11 +46,14 @@ class Moment(click.ParamType[datetime]):
 def demo(*, messages: int, until: datetime | None, seed: int) -> None:
     """Fill an empty database with a week of invented traffic, to look at.
 
-    The same --messages, --until and --seed give the same traffic. Nothing of it is sent: what is
-    still queued at the end belongs to a batch that is paused.
+    A SQLite file that is not there yet is made. The same --messages, --until and --seed give the
+    same traffic. Nothing of it is sent: what is still queued at the end belongs to a batch that is
+    paused.
     """
     settings = Settings.from_environ()
-    sessions = opened(settings)
+    path = sqlite_path(make_url(settings.database_url))
+    # A file is made where there is none; one that is there is not touched before it is known empty.
+    sessions = ready(settings) if path and not path.exists() else opened(settings)
     plan = Plan(messages, until or now(), settings.gateway_zone, seed)
     work = Demo(sessions, plan, messages=messages, zone=settings.gateway_zone, actor=actor())
     try:
@@ -60,5 +65,10 @@ def demo(*, messages: int, until: datetime | None, seed: int) -> None:
             f"{error}: invented messages must not mix with real ones;"
             " name an empty database in TRACKER_DATABASE_URL and run `tracker db upgrade`"
         ) from error
+    except KeyboardInterrupt:
+        raise RefusedError(
+            f"interrupted: the database has {work.queued:,} messages of an unfinished week, all"
+            " invented; look around in it as it is, or begin again in an empty one"
+        ) from None
     made = f"{work.queued:,} messages and {work.posted:,} postbacks, all invented"
     talk(f"{made}, until {plan.until:%Y-%m-%d %H:%M} UTC.")

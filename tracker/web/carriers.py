@@ -110,7 +110,7 @@ def replace() -> ResponseReturnValue:
 @bp.errorhandler(RequestEntityTooLarge)
 def too_large(_error: RequestEntityTooLarge) -> ResponseReturnValue:
     """Say how large a file may be."""
-    problem = f"It is too large; a file may have {MAX_BYTES // 1_048_576} MiB."
+    problem = f"It is too large; a file may have {MAX_BYTES // 1024} KiB."
     return _page(problem=problem), HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
@@ -140,7 +140,7 @@ def _page(**more: object) -> str:
         "carriers_import.html",
         encodings=ENCODINGS,
         separators=list(SEPARATORS),
-        most_mib=MAX_BYTES // 1_048_576,
+        most_kib=MAX_BYTES // 1024,
         **more,
     )
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PAGE_BODY_BYTES: Final = 2 * MAX_BODY_BYTES  # in memory; the application's own limits are lower
 # Files of messages: to the disk when they are large, so many at once, and with time to come.
 FILE_BODY_BYTES: Final = 66 * MAX_BODY_BYTES
-FILE_PATHS: Final = (b"/api/v1/batches", b"/batches/new")
+FILE_PATHS: Final = (b"/api/v1/batches", b"/batches/new", b"/carriers/import")
 MOST_FILES: Final = 8
 OVERHEAD_BYTES: Final = 65_536  # of one request without its body: head, chunk sizes, trailers
 
