@@ -118,8 +118,23 @@ def test_logout_ends_the_session(app: Flask) -> None:
     client = visitor(app)
     answer = press(client, "/logout")
     assert (answer.status_code, answer.location) == (303, "/login")
-    assert "You are logged out." in words(client.get("/login"))
+    assert "You are logged out, here and everywhere else." in words(client.get("/login"))
     assert client.get("/messages").status_code == 302
+
+
+def test_no_copy_of_the_cookie_outlives_the_logout(app: Flask) -> None:
+    client, other = visitor(app), visitor(app, Role.VIEWER)
+    copy, phone = app.test_client(), app.test_client()
+    cookie = client.get_cookie("tracker_session")
+    assert cookie
+    copy.set_cookie("tracker_session", cookie.value)
+    log_in(phone, "a-operator")
+    assert copy.get("/messages").status_code == phone.get("/messages").status_code == 200
+    press(client, "/logout")
+    assert copy.get("/messages").status_code == phone.get("/messages").status_code == 302
+    assert other.get("/messages").status_code == 200
+    assert log_in(client, "a-operator").status_code == 303
+    assert copy.get("/messages").status_code == 302
 
 
 def test_logout_needs_a_post_with_a_token(app: Flask) -> None:

@@ -20,7 +20,7 @@ from tracker.gateway import Unknown
 from tracker.services import accounts, bulk_actions, gateway, send, templates
 from tracker.services.bulk_actions import Wanted
 from tracker.services.bulk_judging import Action
-from tracker.store import alerts, suppressions
+from tracker.store import alerts, saved_views, suppressions
 from tracker.store.db import Sessions
 from tracker.store.models import Role
 from tracker.web.presenting.sight import WHOLE, Sight
@@ -219,6 +219,10 @@ VIEWER = Sight(is_whole=False)
         ("TO +1 650-123-4123.", "TO •••123."),
         ("tel:+1 (650) 123.4123, or 0044 7700 900123", "tel:•••123, or •••123"),
         ("2026-11-27 07:20:49 from 203.0.113.24", "2026-11-27 07:20:49 from 203.0.113.24"),
+        ("ask 1_202_555_0199 or 1:202:555:0199", "ask •••199 or •••199"),
+        ("24.12.2026 20:00, or 07:20:49.120", "24.12.2026 20:00, or 07:20:49.120"),
+        ("7:20 202 555 0199", "•••199"),
+        ("12345678-1234-4c4e-9012-165012341230", "12345678-1234-4c4e-9012-165012341230"),
         ("E999: 12 of 4500, SPID 0001890", "E999: 12 of 4500, SPID •••890"),
         ("8c1f0a52-4123-4c4e-9012-16501234123a", "8c1f0a52-4123-4c4e-9012-16501234123a"),
     ],
@@ -226,6 +230,50 @@ VIEWER = Sight(is_whole=False)
 def test_what_looks_like_a_number_is_masked_and_little_else(text: str, seen: str) -> None:
     assert VIEWER.any_text(text) == seen
     assert WHOLE.any_text(text) == text
+
+
+@pytest.mark.parametrize("spelled", ["1_202_555_0199", "(202) 555-0199", "1:202:555:0199", OTHER])
+def test_words_of_the_sender_hide_the_number_of_another_too(
+    app: Flask, session_factory: Sessions, spelled: str
+) -> None:
+    public_id = accepted(
+        session_factory, reference=f"order 4711-0815 of {spelled}", custom_subject=f"For {spelled}",
+        data={"PHONE": spelled}, pass_data={"PRIMARYVALUE1": f"Call {spelled}"},
+    )  # fmt: skip
+    viewer, operator = visitor(app, Role.VIEWER), visitor(app)
+    for path in ("/messages", f"/messages/{public_id}"):
+        assert whole_in(operator.get(path)) == {"2025550143", "2025550199"}
+        page = viewer.get(path)
+        assert not whole_in(page)
+        assert "order 4711-0815 of •••199" in page.text
+
+
+def test_the_reason_of_who_settled_an_answer_hides_every_number(
+    app: Flask, session_factory: Sessions, places: dict[str, list[object]]
+) -> None:
+    viewer, operator = visitor(app, Role.VIEWER), visitor(app)
+    unknown = places["settle"][1]
+    why = "the other phone, 1_202_555_0199, has it"
+    pressed = press(operator, f"/messages/{unknown}/settle", outcome="sent", reason=why)
+    assert pressed.status_code == 303
+    page = viewer.get(f"/messages/{unknown}")
+    assert "the other phone, •••199, has it" in page.text
+    assert not whole_in(page)
+
+
+def test_a_shared_view_shows_viewers_no_number(app: Flask, session_factory: Sessions) -> None:
+    operator, viewer = visitor(app), visitor(app, Role.VIEWER)
+    olga = next(u for u in accounts.users(session_factory) if u.username == "a-operator")
+    with session_factory.begin() as session:  # as they were kept when more was taken
+        for name, reference in (("Of 1_202_555_0199", "r-1"), ("Old", "for 2025550143")):
+            asked = {"reference": [reference]}
+            now = datetime.now(UTC)
+            saved_views.add(session, olga.id, name, asked, is_shared=True, now=now)
+    for path in ("/messages", "/messages/views"):
+        assert whole_in(operator.get(path)) == DIGITS
+        page = viewer.get(path)
+        assert "Of •••199" in page.text
+        assert not whole_in(page)
 
 
 @pytest.mark.parametrize(

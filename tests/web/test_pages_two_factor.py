@@ -175,6 +175,14 @@ def test_a_wrong_first_code_shows_the_same_secret_again(person: FlaskClient) -> 
     assert press(person, f"{PAGE}/confirm", code=phone.now()).status_code == 200
 
 
+@pytest.mark.parametrize("code", ["é", "１２３４５６", "1234567", ""])  # noqa: RUF001
+def test_what_no_phone_shows_is_a_wrong_first_code(person: FlaskClient, code: str) -> None:
+    press(person, f"{PAGE}/begin", password=PASSWORD)
+    page = press(person, f"{PAGE}/confirm", code=code)
+    assert page.status_code == 400
+    assert 'id="code-problem"' in page.text
+
+
 def test_nothing_is_confirmed_that_was_not_begun(person: FlaskClient) -> None:
     for action in ("confirm", "recovery-codes", "off"):
         answer = press(person, f"{PAGE}/{action}", code="123456", password=PASSWORD)

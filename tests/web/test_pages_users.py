@@ -1,14 +1,14 @@
 """The pages of the settings and of the users: for administrators, and passwords shown once."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pyotp
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from pages_support import PASSWORD, a_user, log_in, press, visitor, words
+from pages_support import PASSWORD, a_user, log_in, press, token_of, visitor, words
 from werkzeug.test import TestResponse
 
 from tracker.services import accounts, two_factor
@@ -217,6 +217,28 @@ def test_an_administrator_resets_a_lost_second_step(
     assert log_in(app.test_client(), "petr").location == "/"
     press(admin, f"{one}/reset-two-factor")
     assert "Nothing was done: petr has no two-factor login" in words(admin.get(one))
+
+
+def test_nobody_gets_around_the_own_second_step_or_the_old_password(
+    app: Flask, admin: FlaskClient, session_factory: Sessions
+) -> None:
+    now = datetime.now(UTC)
+    key = app.extensions["tracker.settings"].secret_key
+    secret = two_factor.begin(session_factory, "a-admin", PASSWORD, key, now)
+    two_factor.confirm(session_factory, "a-admin", pyotp.TOTP(secret).at(now), key, now)
+    log_in(admin, "a-admin")
+    form = {"csrf_token": token_of(admin.get("/login/code"))}
+    code = pyotp.TOTP(secret).at(now + timedelta(seconds=30))
+    assert admin.post("/login/code", data={**form, "code": code}).status_code == 303
+    one = page_of_user(session_factory, "a-admin")
+    for action, there in (("reset-two-factor", "two-factor"), ("password", "password")):
+        page = press(admin, f"{one}/{action}", password="another long enough one")
+        assert page.status_code == 409
+        assert "Nothing was done: you " in words(page)
+        assert f'href="/settings/{there}"' in page.text
+        assert f'action="{one}/{action}"' not in page.text
+    assert the(session_factory, "a-admin").has_two_factor
+    assert log_in(app.test_client(), "a-admin").location == "/login/code"
 
 
 @pytest.mark.parametrize("path", ["999", "999/role", "0", "9223372036854775807"])

@@ -12,6 +12,7 @@ from . import numbering
 
 WIRE: Final = re.compile(r"[1-9][0-9]{6,14}")
 EXPECTED: Final = "7 to 15 digits with the country code first, such as +1 650-123-4123"
+_AMERICAN: Final = 10  # digits of a number there without its country code
 # Printed for callers at home, `+44 (0)7700 900123`; not part of the number from abroad.
 _TRUNK_ZERO: Final = re.compile(r"(?<=[0-9])\s*\(0\)")
 _PUNCTUATION: Final = re.compile(r"[\s.\-‐‑‒–()\[\]/\u00a0\u202a-\u202e\u2066-\u2069]+")  # noqa: RUF001
@@ -37,6 +38,12 @@ def doubt(number: str) -> str | None:
     except phonenumbers.NumberParseException:
         return "no country has this calling code"
     return None if phonenumbers.is_valid_number(parsed) else "the numbering plan has no such number"
+
+
+def is_dialled(digits: str) -> bool:
+    """Say whether somebody may have this number, dialled with its country code or in America."""
+    american = f"1{digits}" if len(digits) == _AMERICAN else ""
+    return any(WIRE.fullmatch(one) and doubt(one) is None for one in (digits, american))
 
 
 def display(number: str) -> str:

@@ -25,6 +25,7 @@ DRIFT: Final = 1  # steps that the clock of a phone may be wrong
 RECOVERY_CODES: Final = 10
 _SECRET_BYTES: Final = 20  # as long as the SHA-1 in the codes, RFC 4226 section 4
 _LETTERS: Final = "abcdefghijkmnpqrstuvwxyz23456789"  # none is taken for another
+_PHONE_CODE: Final = re.compile("[0-9]{6}")
 _RECOVERY_LENGTH: Final = 16  # 80 bits: guessing does not help, even with the hashes
 
 
@@ -46,6 +47,8 @@ def address_of(secret: str, username: str) -> str:
 
 def matching_step(salt: str, key: str, code: str, after: int | None, now: datetime) -> int | None:
     """Return the step whose code this is; None when it is wrong or not later than `after`."""
+    if not _PHONE_CODE.fullmatch(code):  # other letters and digits cannot even be compared
+        return None
     totp = pyotp.TOTP(secret_of(salt, key))
     middle = int(now.timestamp()) // STEP_SECONDS
     for step in range(middle - DRIFT, middle + DRIFT + 1):
@@ -60,7 +63,7 @@ def accept(session: Session, user: User, text: str, key: str, now: datetime) -> 
     if user.two_factor_since is None or user.totp_salt is None or user.is_disabled:
         return None
     code = typed(text)
-    if re.fullmatch(r"[0-9]{6}", code):
+    if _PHONE_CODE.fullmatch(code):
         step = matching_step(user.totp_salt, key, code, user.totp_step, now)
         if step is None:
             return None

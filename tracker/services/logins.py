@@ -5,6 +5,7 @@ Errors:
     LoginLockedError     too many wrong ones; `until` says when to try again
 """
 
+import secrets
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -70,6 +71,15 @@ def second_step(
         if user is not None:
             count_failure(session, user, now)
     raise LoginRefusedError
+
+
+def log_out(sessions: Sessions, session_key: str, now: datetime) -> None:
+    """End all sessions of a user by a new key: a copy of a cookie, too, opens nothing any more."""
+    with sessions.begin() as session:
+        user = accounts.locked_user_of_session(session, session_key)
+        if user is not None:
+            user.session_key = secrets.token_urlsafe(32)
+            accounts.audit(session, f"user:{user.username}", "logout", now=now)
 
 
 def prove(sessions: Sessions, username: str, password: str, now: datetime) -> None:

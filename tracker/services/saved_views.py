@@ -3,6 +3,7 @@
 A view is an address, so what looks like a person's number is kept out of it.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -155,8 +156,8 @@ def _texts(asked: Mapping[str, list[str]]) -> Iterable[str]:
 
 def _is_number(text: str) -> bool:
     """Say whether a text is a number that somebody may have; an order's is not."""
-    number = numbers.clean(text)
-    return number is not None and len(number) > 9 and numbers.doubt(number) is None
+    number = numbers.clean(re.sub("[_:]", " ", text))
+    return number is not None and len(number) > 9 and numbers.is_dialled(number)
 
 
 def _audit(

@@ -212,9 +212,11 @@ def take_code() -> ResponseReturnValue:
 
 @bp.post("/logout")
 def log_out() -> ResponseReturnValue:
-    """End the session of this browser."""
+    """End the sessions of this person, here and on every other device."""
+    if someone := viewer():
+        logins.log_out(sessions(), someone.get_id(), now())
     session.clear()
-    flash("You are logged out.", "good")
+    flash("You are logged out, here and everywhere else.", "good")
     return redirect(url_for("auth.show_login"), HTTPStatus.SEE_OTHER)
 
 

@@ -142,7 +142,9 @@ def _around_list() -> dict[str, object]:
         views = saved_views.seen_by(session, person.user.id) if person else []
         unfinished = bulk_actions.unfinished(session, auth.actor())
     return {
-        "saved_views": view_links(views, question, person.user.id if person else None),
+        "saved_views": view_links(
+            views, question, person.user.id if person else None, auth.sight()
+        ),
         "column_choices": listing.choices(_chosen_columns()),
         "unfinished": unfinished,
     }

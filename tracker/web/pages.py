@@ -247,7 +247,7 @@ def _rest(session: Session, row: MessageRow) -> dict[str, object]:
         "content": content_view(content),
         "batch": batches.by_id(session, row.batch_id) if row.batch_id else None,
         "shown_pass": _pass(session, row, content),
-        "sent": sent_request(row, content, calls, to=_shown_to(row)),
+        "sent": sent_request(auth.sight().message(row), content, calls, to=_shown_to(row)),
         "others": lines_of(session, others[:MOST_OTHERS]),
         "has_more_others": len(others) > MOST_OTHERS,
     }

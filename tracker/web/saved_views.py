@@ -23,7 +23,8 @@ def list_views() -> ResponseReturnValue:
     """Show one's own views with what can be done with them, and those that others share."""
     person = _person()
     with sessions()() as session:
-        links = view_links(saved_views.seen_by(session, person.id), None, person.id)
+        views = saved_views.seen_by(session, person.id)
+        links = view_links(views, None, person.id, auth.sight())
     return render_template(
         "saved_views.html",
         own=[link for link in links if link.owner is None],

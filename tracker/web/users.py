@@ -16,6 +16,14 @@ from .context import now, sessions
 from .pages import actor
 from .presenting.people import ROLES, user_line
 
+# By the session alone nobody takes the second step or the password of whose session it is away.
+_OWN_STEP: Final = AccountError(
+    "you turn your own two-factor login off in the settings, by password and code"
+)
+_OWN_PASSWORD: Final = AccountError(
+    "you give yourself a new password in the settings, by the old one"
+)
+
 ID: Final = "<int(max=9223372036854775807):user_id>"
 
 bp = Blueprint("users", __name__, url_prefix="/settings/users")
@@ -63,7 +71,7 @@ def set_role(user_id: int) -> ResponseReturnValue:
     except AccountError as error:
         return _one(user, problem=error), HTTPStatus.CONFLICT
     flash(f"{user.username} is {ROLES[role].article} {role.value} now.", "good")
-    may_return = role is Role.ADMIN or user.username != _own_name()
+    may_return = role is Role.ADMIN or not _is_self(user)
     where = _url(user) if may_return else url_for("overview.show")
     return redirect(where, HTTPStatus.SEE_OTHER)
 
@@ -73,6 +81,8 @@ def set_role(user_id: int) -> ResponseReturnValue:
 def set_password(user_id: int) -> ResponseReturnValue:
     """Give a user a new password; one that nobody typed is made, and shown this once."""
     user = _user(user_id)
+    if _is_self(user):
+        return _one(user, problem=_OWN_PASSWORD), HTTPStatus.CONFLICT
     password, made = _password()
     try:
         accounts.set_password(sessions(), user.username, password, actor=actor(), now=now())
@@ -112,6 +122,8 @@ def enable(user_id: int) -> ResponseReturnValue:
 def reset_two_factor(user_id: int) -> ResponseReturnValue:
     """Turn the second step of a user off who has lost her phone."""
     user = _user(user_id)
+    if _is_self(user):
+        return _one(user, problem=_OWN_STEP), HTTPStatus.CONFLICT
     try:
         two_factor.reset(sessions(), user.username, actor=actor(), now=now())
     except AccountError as error:
@@ -128,8 +140,7 @@ def _list(**more: object) -> str:
 
 def _one(user: UserRow, **more: object) -> str:
     line = user_line(user, now())
-    is_self = user.username == _own_name()
-    return render_template("user.html", user=line, roles=ROLES, is_self=is_self, **more)
+    return render_template("user.html", user=line, roles=ROLES, is_self=_is_self(user), **more)
 
 
 def _user(user_id: int) -> UserRow:
@@ -140,9 +151,8 @@ def _url(user: UserRow) -> str:
     return url_for("users.show_one", user_id=user.id)
 
 
-def _own_name() -> str | None:
-    person = auth.viewer()
-    return person.username if person else None
+def _is_self(user: UserRow) -> bool:
+    return user.id == auth.person().id
 
 
 def _role() -> Role:

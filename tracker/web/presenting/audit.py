@@ -16,6 +16,7 @@ from .question import Chip, Choice, Field, day, day_problem, midnight, typed
 
 ACTIONS: Final = {
     "login": "Logged in",
+    "logout": "Logged out",
     "login.locked": "Account locked for a while",
     "number.search": "Searched for a number",
     "handset.search": "Looked up a handset",

@@ -99,7 +99,7 @@ def lines(
             mms_id=row.mms_id,
             handset=row.handset,
             carrier=carriers.get(row.spid or "") or row.spid,
-            reference=row.reference and sight.text(row.reference, row.recipient),
+            reference=row.reference,
             tracking_id=row.tracking_id,
             sender=row.sender_used or row.sender,
             campaign=row.campaign_ref,
@@ -111,5 +111,5 @@ def lines(
             updated_at=row.updated_at,
             updated=short_utc(row.updated_at, now),
         )
-        for row in rows
+        for row in map(sight.message, rows)
     ]

@@ -145,14 +145,16 @@ def message_view(
         masked=numbers.masked(row.recipient),
         status=row.status.value,
         status_label=row.status_label,
-        reason=around.sight.text(status_reason(row), row.recipient),
+        reason=around.sight.reason(status_reason(row), row.recipient),
         next_step=next_step(row, around.offers),
         habit=habit if row.status in _AWAITING else None,
         steps=steps(row),
         facts=[
             Facts("Recipient", _recipient_facts(row, around, habit)),
-            Facts("Message", _seen_facts(_message_facts(row), row, around.sight)),
-            Facts("Progress", _seen_facts(_progress_facts(row), row, around.sight)),
+            Facts(
+                "Message", _seen_facts(_message_facts(around.sight.message(row)), row, around.sight)
+            ),
+            Facts("Progress", _why_facts(row, around.sight)),
             Facts("Handset known for this number", _known_handset(around.handset)),
         ],
         events=events(entries, row.recipient, around.sight),
@@ -197,15 +199,21 @@ def _seen(entry: TimelineEntry, recipient: str, sight: Sight) -> TimelineEntry:
     """Return an entry as a person reads it; beside its document, people may have typed numbers."""
     return replace(
         entry,
-        what=sight.text(entry.what, recipient),
-        detail=sight.text(entry.detail, recipient),
-        outcome_reason=entry.outcome_reason and sight.text(entry.outcome_reason, recipient),
+        what=sight.reason(entry.what, recipient),
+        detail=sight.reason(entry.detail, recipient),
+        outcome_reason=entry.outcome_reason and sight.reason(entry.outcome_reason, recipient),
         raw=sight.document(entry.raw, recipient) if entry.raw else None,
     )
 
 
 def _seen_facts(facts: list[Fact], row: MessageRow, sight: Sight) -> list[Fact]:
     return [replace(fact, text=sight.text(fact.text, row.recipient)) for fact in facts]
+
+
+def _why_facts(row: MessageRow, sight: Sight) -> list[Fact]:
+    return [
+        replace(fact, text=sight.reason(fact.text, row.recipient)) for fact in _progress_facts(row)
+    ]
 
 
 def _event(number: int, entry: TimelineEntry, last: TimelineEntry | None) -> Event:

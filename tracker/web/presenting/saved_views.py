@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tracker.store.saved_views import SavedViewRow
 
 from .question import Question
+from .sight import WHOLE, Sight
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +23,19 @@ class ViewLink:
 
 
 def view_links(
-    views: Iterable[SavedViewRow], shown: Question | None, user_id: int | None
+    views: Iterable[SavedViewRow],
+    shown: Question | None,
+    user_id: int | None,
+    sight: Sight = WHOLE,
 ) -> list[ViewLink]:
-    """Return views as a person sees them; the one that is `shown` is marked."""
+    """Return views as a person sees them; the one that is `shown` is marked.
+
+    One of somebody else's whose address has a number is left out for who may not see it.
+    """
     return [
         ViewLink(
             id=view.id,
-            name=view.name,
+            name=view.name if view.user_id == user_id else sight.free(view.name),
             url=question.url(),
             asks=question.said(),
             is_current=question == shown,
@@ -37,4 +44,5 @@ def view_links(
         )
         for view in views
         for question in (Question.from_asked(view.asked),)
+        if view.user_id == user_id or sight.free(question.said()) == question.said()
     ]
