@@ -10,12 +10,12 @@ from builders import queued, reloaded
 from flask import Flask
 from flask.testing import FlaskClient
 from pages_support import press, visitor, words
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
 from tracker.domain.status import Status
 from tracker.services import bulk_actions
 from tracker.store.db import Sessions
-from tracker.store.models import Message, Role
+from tracker.store.models import AuditEntry, BulkAction, Message, Role
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 BULK = "/messages/bulk"
@@ -176,6 +176,45 @@ def test_viewers_tick_nothing_and_do_nothing(app: Flask, session_factory: Sessio
 )
 def test_odd_forms_are_refused(app: Flask, form: dict[str, str], status: int) -> None:
     assert press(visitor(app), BULK, **form).status_code == status
+
+
+UNREADABLE = [
+    ("created_from", "2026-13-45", "“From” holds “2026-13-45”; write a day as 2026-11-22."),
+    ("created_to", "9999-12-31", "“To” holds “9999-12-31”; write a day as 2026-11-22."),
+    ("status", "nonsense", "“Status” holds “nonsense”; use one of queued, sending,"),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "said"), UNREADABLE)
+def test_a_filter_that_cannot_be_read_never_becomes_all_messages(
+    app: Flask, session_factory: Sessions, field: str, value: str, said: str
+) -> None:
+    public_id = queued(session_factory)
+    client = visitor(app)
+    asked = {field: value}
+    page = client.get("/messages", query_string=asked)
+    assert f'type="hidden" name="{field}" value="{value}"' in page.text  # the form says it too
+    for answer in (
+        *(press(client, BULK, do=do, **asked) for do in ("cancel", "export")),
+        press(client, BULK, do="cancel", id=str(public_id), **asked),
+        press(client, "/messages/views", name="Mine", **asked),
+        client.get("/messages.csv", query_string=asked),
+    ):
+        assert answer.status_code == 400
+        assert said in words(answer)
+    with session_factory() as session:
+        assert session.scalar(select(func.count()).select_from(BulkAction)) == 0
+        kept = session.scalars(select(AuditEntry.action)).all()
+    assert not {"messages.export", "view.save"} & set(kept)
+
+
+@pytest.mark.parametrize("value", [HOSTILE, "x" * 300])
+def test_what_cannot_be_read_stays_text_and_is_cut(app: Flask, value: str) -> None:
+    client = visitor(app)
+    for path in ("/messages", "/messages.csv"):
+        page = client.get(path, query_string={"status": value})
+        assert "<script>alert" not in page.text
+    assert f"“{value[:60]}…”" in words(page) if len(value) > 60 else f"“{value}”" in words(page)
 
 
 def test_an_id_that_no_action_has_is_not_found(app: Flask) -> None:

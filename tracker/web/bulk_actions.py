@@ -31,6 +31,7 @@ from .context import now, sessions
 from .downloads import csv_answer
 from .presenting.bulk_actions import BulkView, bulk_view
 from .presenting.question import Question
+from .whole_question import question_kept, question_of
 
 MOST_TICKED: Final = 200  # the list has 50 a page
 MOST_REASONS: Final = 10
@@ -45,7 +46,7 @@ auth.guard(bp)
 @auth.requires_role(Role.OPERATOR)
 def propose() -> ResponseReturnValue:
     """Look at what an action would do to the ticked messages, or to all of the list."""
-    question, what = Question.from_args(request.form), request.form.get("do", "")
+    question, what = question_of(request.form), request.form.get("do", "")
     ticked = _ticked()
     if what == EXPORT:
         return _export(ticked, question)
@@ -112,7 +113,7 @@ def propose_older(public_id: UUID) -> ResponseReturnValue:
     return _propose(
         Wanted(
             action=Action(row.action),
-            question=Question.from_asked(row.asked).filter(),
+            question=question_kept(row.asked).filter(),
             asked=row.asked,
             cursor=row.next_cursor,
         )

@@ -20,6 +20,7 @@ from .presenting import listing, texts
 from .presenting.listing import COLUMNS, Column, Line
 from .presenting.question import Question
 from .presenting.saved_views import view_links
+from .whole_question import question_of
 
 PAGE_SIZE: Final = 50
 MOST_FOUND: Final = 50  # one search shows no more; a number with more has a filter's work to do
@@ -52,7 +53,7 @@ def refresh_list() -> ResponseReturnValue:
 
 def download_messages() -> ResponseReturnValue:
     """Give all that the list's question finds as a file; one that breaks off was not all of it."""
-    question = Question.from_args(request.args)
+    question = question_of(request.args)
     at = now()
     with sessions().begin() as session:
         detail = question.said()[:1000]
