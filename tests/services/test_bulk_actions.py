@@ -225,6 +225,34 @@ def test_a_person_sees_what_she_left_unfinished(
         assert store.unfinished(session, ACTOR) is None
 
 
+def test_who_stops_an_action_leaves_the_rest_as_it_was(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_actions, "STEP", 1)
+    waiting = some(sessions, Status.QUEUED, 3)
+    public_id = proposed(sessions, Action.CANCEL, *waiting)
+    bulk_actions.stop(sessions, public_id, actor="user:admin", now=clock())  # not confirmed yet
+    assert row_of(sessions, public_id).finished_at is None
+    confirmed(sessions, public_id)
+    bulk_actions.go_on(sessions, public_id, clock, seconds=0)
+    with sessions() as session:
+        ((found, who, _),) = store.unfinished_of_others(session, "user:admin", 5)
+        assert (found, who) == (public_id, ACTOR)
+        assert store.unfinished_of_others(session, ACTOR, 5) == []
+    for _ in range(2):
+        bulk_actions.stop(sessions, public_id, actor="user:admin", now=clock())
+    row = bulk_actions.go_on(sessions, public_id, clock)
+    assert (row.done, row.skipped, row.chosen) == (1, 0, 3)
+    assert [reloaded(sessions, one).status for one in waiting].count(Status.QUEUED) == 2
+    (line,) = audited(sessions, "messages.bulk_stop")
+    assert (line.actor, line.subject) == ("user:admin", str(public_id))
+    assert line.detail == "cancel, after 1 of 3 messages"
+    with sessions() as session:
+        assert store.unfinished_of_others(session, "user:admin", 5) == []
+    with pytest.raises(NoSuchActionError):
+        bulk_actions.stop(sessions, uuid4(), actor=ACTOR, now=clock())
+
+
 @pytest.mark.parametrize(
     ("action", "status"), [(Action.SENT, Status.SENT), (Action.NOT_SENT, Status.REFUSED)]
 )

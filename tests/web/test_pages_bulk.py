@@ -19,6 +19,7 @@ from tracker.store.models import AuditEntry, BulkAction, Message, Role
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 BULK = "/messages/bulk"
+GOES_ON = 'hx-trigger="load"'
 
 
 def made(sessions: Sessions, status: Status, **changes: object) -> UUID:
@@ -107,7 +108,7 @@ def test_a_long_action_goes_on_by_request_with_and_without_script(
     page = client.get(url)
     assert "1 of 3: 1 cancelled." in words(page)
     assert 'hx-trigger="load"' in page.text
-    assert "is not finished: go on with it" in words(client.get("/messages"))
+    assert "is not finished: look at it" in words(client.get("/messages"))
     assert press(client, f"{url}/go-on").location == url
     token = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
     assert token
@@ -118,6 +119,60 @@ def test_a_long_action_goes_on_by_request_with_and_without_script(
         assert "<html" not in part.text
     assert "hx-post" not in part.text
     assert "is not finished" not in words(client.get("/messages"))
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One message a request."""
+    monkeypatch.setattr(bulk_actions, "STEP", 1)
+    monkeypatch.setattr(bulk_actions.go_on, "__defaults__", (0.0,))
+
+
+@pytest.mark.usefixtures("slow")
+def test_to_look_at_an_action_later_does_not_go_on_with_it(
+    app: Flask, session_factory: Sessions
+) -> None:
+    for _ in range(3):
+        queued(session_factory)
+    client, admin = visitor(app), visitor(app, Role.ADMIN)
+    url = proposal(client, "cancel")
+    press(client, url)
+    assert GOES_ON not in admin.get(url).text
+    assert GOES_ON in client.get(url).text  # where the confirm led to
+    for _ in range(2):
+        later = client.get(url)
+        assert GOES_ON not in later.text
+        assert "It waits" in words(later)
+        assert f'action="{url}/go-on"' in later.text
+    press(admin, f"{url}/go-on")  # one press of somebody else is one request
+    page = admin.get(url)
+    assert "2 of 3: 2 cancelled." in words(page)
+    assert GOES_ON not in page.text
+    press(client, f"{url}/go-on")
+    assert GOES_ON in client.get(url).text
+
+
+@pytest.mark.usefixtures("slow")
+def test_an_action_is_stopped_where_it_is(app: Flask, session_factory: Sessions) -> None:
+    for _ in range(3):
+        queued(session_factory)
+    operator, admin = visitor(app), visitor(app, Role.ADMIN)
+    url = proposal(operator, "cancel")
+    press(operator, url)
+    told = admin.get("/messages")
+    assert "What others began with many messages is not finished: a-operator," in words(told)
+    assert f'href="{url}"' in told.text
+    assert "What others began" not in operator.get("/messages").text
+    assert press(visitor(app, Role.VIEWER), f"{url}/stop").status_code == 403
+    assert press(admin, f"{url}/stop").location == url
+    page = words(operator.get(url))
+    assert "Stopped 1 cancelled, 2 left as they were." in page
+    assert "Go on" not in page
+    press(operator, f"{url}/go-on")
+    assert "Stopped 1 cancelled, 2 left as they were." in words(operator.get(url))
+    assert "What others began" not in admin.get("/messages").text
+    assert press(admin, f"{BULK}/{uuid4()}/stop").status_code == 404
+    assert "Stopped acting on many messages" in words(admin.get("/audit"))
 
 
 def test_more_than_one_action_may_take_is_said_and_the_older_ones_can_follow(

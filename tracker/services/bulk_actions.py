@@ -3,6 +3,7 @@
     propose    which messages, frozen; how many can be acted on, and why the others cannot
     confirm    once, whoever asks again
     go_on      steps of a few messages for as long as a request may take; anybody may go on
+    stop       where it is; what was not looked at stays as it is
 
 The id of the proposal is the key. What was done with a message is committed together with how far
 the action has come, under the lock of its row: whatever is sent twice, or dies between, no message
@@ -117,6 +118,23 @@ def go_on(
         action = _step(sessions, public_id, clock())
         if action.confirmed_at is None or action.finished_at or time.monotonic() > until:
             return action
+
+
+def stop(sessions: Sessions, public_id: UUID, *, actor: str, now: datetime) -> None:
+    """End a confirmed action where it is; one that is finished stays as it is.
+
+    Raises:
+        NoSuchActionError: there is none.
+    """
+    with sessions.begin() as session:
+        action = _the_action(session, public_id, is_locked=True)
+        if action.confirmed_at is None or action.finished_at is not None:
+            return
+        store.set_values(session, action.id, {"finished_at": now})
+        told = f"{action.action}, after {action.looked_at} of {action.chosen} messages"
+        accounts.audit(
+            session, actor, "messages.bulk_stop", subject=str(public_id), detail=told, now=now
+        )
 
 
 def _chosen(sessions: Sessions, wanted: Wanted) -> tuple[list[MessageRow], str | None]:

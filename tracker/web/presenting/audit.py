@@ -26,6 +26,7 @@ ACTIONS: Final = {
     "message.resend": "Sent a message again",
     "message.settle": "Settled a lost answer",
     "messages.bulk": "Acted on many messages",
+    "messages.bulk_stop": "Stopped acting on many messages",
     "batch.create": "Handed in a batch",
     "batch.start": "Started a batch",
     "batch.pause": "Paused a batch",

@@ -69,6 +69,7 @@ class BulkView:
     most: int
     is_confirmed: bool
     is_finished: bool
+    rest: int  # that had no turn when it was stopped
     looked_at: int
     percent: int
     done: int
@@ -84,7 +85,6 @@ def bulk_view(
 ) -> BulkView:
     """Return a bulk action as its page shows it."""
     action, question = Action(row.action), Question.from_asked(row.asked)
-    looked_at = row.done + row.skipped
     return BulkView(
         public_id=str(row.public_id),
         action=action.value,
@@ -101,8 +101,9 @@ def bulk_view(
         most=MOST,
         is_confirmed=row.confirmed_at is not None,
         is_finished=row.finished_at is not None,
-        looked_at=looked_at,
-        percent=100 * looked_at // row.chosen if row.chosen else 100,
+        rest=row.chosen - row.looked_at,
+        looked_at=row.looked_at,
+        percent=100 * row.looked_at // row.chosen if row.chosen else 100,
         done=row.done,
         reasons=list(reasons),
         skipped_count=row.skipped,
