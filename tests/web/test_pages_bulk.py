@@ -19,7 +19,7 @@ from tracker.store.models import AuditEntry, BulkAction, Message, Role
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 BULK = "/messages/bulk"
-GOES_ON = 'hx-trigger="load"'
+GOES_ON = 'hx-trigger="load delay:200ms"'
 
 
 def made(sessions: Sessions, status: Status, **changes: object) -> UUID:
@@ -63,10 +63,15 @@ def test_ticked_rows_are_taken_alone_and_a_second_confirm_sends_nothing(
     ticked, other = (made(session_factory, Status.FAILED) for _ in range(2))
     client = visitor(app)
     url = proposal(client, "resend", id=str(ticked))
-    assert "1 message will be sent again" in words(client.get(url))
+    page = words(client.get(url))
+    assert "1 message will be sent again" in page
+    assert "Chosen from: 1 ticked message." in page
     for _ in range(2):
         press(client, url)
     assert "Done 1 queued again." in words(client.get(url))
+    with session_factory() as session:
+        told = session.scalar(select(AuditEntry.detail).where(AuditEntry.action == "messages.bulk"))
+    assert told == "resend, 1 message; 1 ticked message"
     assert reloaded(session_factory, ticked).resent_as
     assert reloaded(session_factory, other).resent_as is None
 
@@ -107,7 +112,7 @@ def test_a_long_action_goes_on_by_request_with_and_without_script(
     press(client, url)
     page = client.get(url)
     assert "1 of 3: 1 cancelled." in words(page)
-    assert 'hx-trigger="load"' in page.text
+    assert GOES_ON in page.text
     assert "is not finished: look at it" in words(client.get("/messages"))
     assert press(client, f"{url}/go-on").location == url
     token = re.search(r'name="csrf_token" value="([^"]+)"', page.text)

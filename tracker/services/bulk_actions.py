@@ -102,7 +102,8 @@ def confirm(
         why = settle.checked_reason(reason) if Action(action.action).needs_reason else None
         values = {"confirmed_at": now, "actor": actor[:80], "reason": why}
         store.set_values(session, action.id, values)
-        told = f"{action.action}, {action.chosen} messages; {said}" + (f"; {why}" if why else "")
+        number = f"{action.chosen} message{'' if action.chosen == 1 else 's'}"
+        told = f"{action.action}, {number}; {said}" + (f"; {why}" if why else "")
         accounts.audit(
             session, actor, "messages.bulk", subject=str(public_id), detail=told[:1000], now=now
         )

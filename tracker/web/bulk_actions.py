@@ -34,7 +34,7 @@ from tracker.store.models import Role
 from . import auth
 from .context import now, sessions
 from .downloads import csv_answer
-from .presenting.bulk_actions import BulkView, bulk_view
+from .presenting.bulk_actions import TICKED, BulkView, bulk_view
 from .presenting.question import Question
 from .whole_question import question_kept, question_of
 
@@ -63,7 +63,7 @@ def propose() -> ResponseReturnValue:
             action=Action(what),
             named=ticked,
             question=question.filter(),
-            asked=question.asked(),
+            asked=question.asked() | ({TICKED: ["yes"]} if ticked else {}),
         )
     )
 
