@@ -1,5 +1,6 @@
 """Bulk actions: counted first, done once however often they are confirmed, resumed by anybody."""
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -163,7 +164,7 @@ def test_a_confirm_that_is_sent_twice_sends_once(sessions: Sessions) -> None:
     assert (again.chosen, again.against) == (0, {"Sent again before.": 3})
 
 
-def test_two_who_go_on_at_once_share_the_work_and_send_once(
+def test_actions_for_the_same_messages_at_once_send_once(
     sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk_actions, "STEP", 2)
@@ -184,6 +185,65 @@ def test_two_who_go_on_at_once_share_the_work_and_send_once(
     assert sum(row.skipped for row in rows) == 12
     assert all(row.finished_at for row in rows)
     assert messages_in_all(sessions) == 24
+
+
+def test_a_second_request_at_once_only_says_how_far_it_is(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_actions, "STEP", 1)
+    monkeypatch.setattr(bulk_actions, "REST", 0.1)
+    some(sessions, Status.QUEUED, 6)
+    public_id = proposed(sessions, Action.CANCEL)
+    confirmed(sessions, public_id)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(bulk_actions.go_on, sessions, public_id, clock, 30)
+        while not row_of(sessions, public_id).done:
+            pass
+        began = time.monotonic()
+        second = bulk_actions.go_on(sessions, public_id, clock, seconds=30)
+        assert time.monotonic() - began < 0.5
+        assert not second.finished_at
+        assert 1 <= second.done < 6
+        row = first.result()
+    assert (row.done, row.skipped) == (6, 0)
+    assert row.finished_at
+
+
+def test_a_request_ends_when_another_process_goes_on(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_actions, "STEP", 1)
+    some(sessions, Status.QUEUED, 6)
+    public_id = proposed(sessions, Action.CANCEL)
+    confirmed(sessions, public_id)
+
+    def other(_: float) -> None:  # it comes while this one rests
+        monkeypatch.setattr(bulk_actions, "_working", set())
+        monkeypatch.setattr(time, "sleep", lambda _: None)
+        bulk_actions.go_on(sessions, public_id, clock, seconds=0)
+
+    monkeypatch.setattr(time, "sleep", other)
+    assert bulk_actions.go_on(sessions, public_id, clock, seconds=30).done == 2
+
+
+def test_other_writers_have_their_turn_while_one_works(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_actions, "STEP", 5)
+    some(sessions, Status.QUEUED, 150)
+    public_id = proposed(sessions, Action.CANCEL)
+    confirmed(sessions, public_id)
+    took: list[float] = []
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(bulk_actions.go_on, sessions, public_id, clock, 60)
+        while not work.done():
+            began = time.monotonic()
+            queued(sessions)
+            took.append(time.monotonic() - began)
+            time.sleep(0.05)
+        assert work.result().done == 150
+    assert len(took) > 5
+    assert max(took) < 1
 
 
 def test_a_step_that_breaks_off_leaves_nothing_behind_and_is_done_again(
@@ -223,6 +283,34 @@ def test_a_person_sees_what_she_left_unfinished(
     done(sessions, public_id)
     with sessions() as session:
         assert store.unfinished(session, ACTOR) is None
+
+
+def test_who_stops_an_action_leaves_the_rest_as_it_was(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_actions, "STEP", 1)
+    waiting = some(sessions, Status.QUEUED, 3)
+    public_id = proposed(sessions, Action.CANCEL, *waiting)
+    bulk_actions.stop(sessions, public_id, actor="user:admin", now=clock())  # not confirmed yet
+    assert row_of(sessions, public_id).finished_at is None
+    confirmed(sessions, public_id)
+    bulk_actions.go_on(sessions, public_id, clock, seconds=0)
+    with sessions() as session:
+        ((found, who, _),) = store.unfinished_of_others(session, "user:admin", 5)
+        assert (found, who) == (public_id, ACTOR)
+        assert store.unfinished_of_others(session, ACTOR, 5) == []
+    for _ in range(2):
+        bulk_actions.stop(sessions, public_id, actor="user:admin", now=clock())
+    row = bulk_actions.go_on(sessions, public_id, clock)
+    assert (row.done, row.skipped, row.chosen) == (1, 0, 3)
+    assert [reloaded(sessions, one).status for one in waiting].count(Status.QUEUED) == 2
+    (line,) = audited(sessions, "messages.bulk_stop")
+    assert (line.actor, line.subject) == ("user:admin", str(public_id))
+    assert line.detail == "cancel, after 1 of 3 messages"
+    with sessions() as session:
+        assert store.unfinished_of_others(session, "user:admin", 5) == []
+    with pytest.raises(NoSuchActionError):
+        bulk_actions.stop(sessions, uuid4(), actor=ACTOR, now=clock())
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,10 @@ def plans_of(sessions: Sessions, ask: Callable[[Session], object]) -> list[str]:
         (lambda s: settling.shelved_for(s, "x"), "ix_postbacks_tracking_key"),
         (lambda s: settling.of_message(s, 1), "ix_settlements_message_id"),
         (lambda s: bulk_actions.unfinished(s, "user:olga"), "ix_bulk_actions_unfinished"),
+        (
+            lambda s: bulk_actions.unfinished_of_others(s, "user:olga", 5),
+            "ix_bulk_actions_unfinished",
+        ),
         (lambda s: saved_views.own(s, 1, 5), "uq_saved_views_name"),
         (lambda s: saved_views.shared_by_others(s, 1, 5), "ix_saved_views_shared"),
         (lambda s: audit.search(s, AuditFilter(), limit=5), "ix_audit_at"),

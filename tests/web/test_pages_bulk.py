@@ -10,15 +10,16 @@ from builders import queued, reloaded
 from flask import Flask
 from flask.testing import FlaskClient
 from pages_support import press, visitor, words
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
 from tracker.domain.status import Status
 from tracker.services import bulk_actions
 from tracker.store.db import Sessions
-from tracker.store.models import Message, Role
+from tracker.store.models import AuditEntry, BulkAction, Message, Role
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 BULK = "/messages/bulk"
+GOES_ON = 'hx-trigger="load delay:200ms"'
 
 
 def made(sessions: Sessions, status: Status, **changes: object) -> UUID:
@@ -62,10 +63,15 @@ def test_ticked_rows_are_taken_alone_and_a_second_confirm_sends_nothing(
     ticked, other = (made(session_factory, Status.FAILED) for _ in range(2))
     client = visitor(app)
     url = proposal(client, "resend", id=str(ticked))
-    assert "1 message will be sent again" in words(client.get(url))
+    page = words(client.get(url))
+    assert "1 message will be sent again" in page
+    assert "Chosen from: 1 ticked message." in page
     for _ in range(2):
         press(client, url)
     assert "Done 1 queued again." in words(client.get(url))
+    with session_factory() as session:
+        told = session.scalar(select(AuditEntry.detail).where(AuditEntry.action == "messages.bulk"))
+    assert told == "resend, 1 message; 1 ticked message"
     assert reloaded(session_factory, ticked).resent_as
     assert reloaded(session_factory, other).resent_as is None
 
@@ -106,8 +112,8 @@ def test_a_long_action_goes_on_by_request_with_and_without_script(
     press(client, url)
     page = client.get(url)
     assert "1 of 3: 1 cancelled." in words(page)
-    assert 'hx-trigger="load"' in page.text
-    assert "is not finished: go on with it" in words(client.get("/messages"))
+    assert GOES_ON in page.text
+    assert "is not finished: look at it" in words(client.get("/messages"))
     assert press(client, f"{url}/go-on").location == url
     token = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
     assert token
@@ -118,6 +124,60 @@ def test_a_long_action_goes_on_by_request_with_and_without_script(
         assert "<html" not in part.text
     assert "hx-post" not in part.text
     assert "is not finished" not in words(client.get("/messages"))
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One message a request."""
+    monkeypatch.setattr(bulk_actions, "STEP", 1)
+    monkeypatch.setattr(bulk_actions.go_on, "__defaults__", (0.0,))
+
+
+@pytest.mark.usefixtures("slow")
+def test_to_look_at_an_action_later_does_not_go_on_with_it(
+    app: Flask, session_factory: Sessions
+) -> None:
+    for _ in range(3):
+        queued(session_factory)
+    client, admin = visitor(app), visitor(app, Role.ADMIN)
+    url = proposal(client, "cancel")
+    press(client, url)
+    assert GOES_ON not in admin.get(url).text
+    assert GOES_ON in client.get(url).text  # where the confirm led to
+    for _ in range(2):
+        later = client.get(url)
+        assert GOES_ON not in later.text
+        assert "It waits" in words(later)
+        assert f'action="{url}/go-on"' in later.text
+    press(admin, f"{url}/go-on")  # one press of somebody else is one request
+    page = admin.get(url)
+    assert "2 of 3: 2 cancelled." in words(page)
+    assert GOES_ON not in page.text
+    press(client, f"{url}/go-on")
+    assert GOES_ON in client.get(url).text
+
+
+@pytest.mark.usefixtures("slow")
+def test_an_action_is_stopped_where_it_is(app: Flask, session_factory: Sessions) -> None:
+    for _ in range(3):
+        queued(session_factory)
+    operator, admin = visitor(app), visitor(app, Role.ADMIN)
+    url = proposal(operator, "cancel")
+    press(operator, url)
+    told = admin.get("/messages")
+    assert "What others began with many messages is not finished: a-operator," in words(told)
+    assert f'href="{url}"' in told.text
+    assert "What others began" not in operator.get("/messages").text
+    assert press(visitor(app, Role.VIEWER), f"{url}/stop").status_code == 403
+    assert press(admin, f"{url}/stop").location == url
+    page = words(operator.get(url))
+    assert "Stopped 1 cancelled, 2 left as they were." in page
+    assert "Go on" not in page
+    press(operator, f"{url}/go-on")
+    assert "Stopped 1 cancelled, 2 left as they were." in words(operator.get(url))
+    assert "What others began" not in admin.get("/messages").text
+    assert press(admin, f"{BULK}/{uuid4()}/stop").status_code == 404
+    assert "Stopped acting on many messages" in words(admin.get("/audit"))
 
 
 def test_more_than_one_action_may_take_is_said_and_the_older_ones_can_follow(
@@ -176,6 +236,45 @@ def test_viewers_tick_nothing_and_do_nothing(app: Flask, session_factory: Sessio
 )
 def test_odd_forms_are_refused(app: Flask, form: dict[str, str], status: int) -> None:
     assert press(visitor(app), BULK, **form).status_code == status
+
+
+UNREADABLE = [
+    ("created_from", "2026-13-45", "“From” holds “2026-13-45”; write a day as 2026-11-22."),
+    ("created_to", "9999-12-31", "“To” holds “9999-12-31”; write a day as 2026-11-22."),
+    ("status", "nonsense", "“Status” holds “nonsense”; use one of queued, sending,"),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "said"), UNREADABLE)
+def test_a_filter_that_cannot_be_read_never_becomes_all_messages(
+    app: Flask, session_factory: Sessions, field: str, value: str, said: str
+) -> None:
+    public_id = queued(session_factory)
+    client = visitor(app)
+    asked = {field: value}
+    page = client.get("/messages", query_string=asked)
+    assert f'type="hidden" name="{field}" value="{value}"' in page.text  # the form says it too
+    for answer in (
+        *(press(client, BULK, do=do, **asked) for do in ("cancel", "export")),
+        press(client, BULK, do="cancel", id=str(public_id), **asked),
+        press(client, "/messages/views", name="Mine", **asked),
+        client.get("/messages.csv", query_string=asked),
+    ):
+        assert answer.status_code == 400
+        assert said in words(answer)
+    with session_factory() as session:
+        assert session.scalar(select(func.count()).select_from(BulkAction)) == 0
+        kept = session.scalars(select(AuditEntry.action)).all()
+    assert not {"messages.export", "view.save"} & set(kept)
+
+
+@pytest.mark.parametrize("value", [HOSTILE, "x" * 300])
+def test_what_cannot_be_read_stays_text_and_is_cut(app: Flask, value: str) -> None:
+    client = visitor(app)
+    for path in ("/messages", "/messages.csv"):
+        page = client.get(path, query_string={"status": value})
+        assert "<script>alert" not in page.text
+    assert f"“{value[:60]}…”" in words(page) if len(value) > 60 else f"“{value}”" in words(page)
 
 
 def test_an_id_that_no_action_has_is_not_found(app: Flask) -> None:

@@ -3,15 +3,18 @@
     propose    which messages, frozen; how many can be acted on, and why the others cannot
     confirm    once, whoever asks again
     go_on      steps of a few messages for as long as a request may take; anybody may go on
+    stop       where it is; what was not looked at stays as it is
 
 The id of the proposal is the key. What was done with a message is committed together with how far
 the action has come, under the lock of its row: whatever is sent twice, or dies between, no message
 is acted on a second time.
 """
 
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -32,10 +35,14 @@ from .bulk_judging import Action, against, judged
 from .settle import Verdict
 
 MOST: Final = 10_000  # messages that one action looks at
-STEP: Final = 25  # messages a transaction: a postback waits no longer than one takes
+STEP: Final = 25  # messages a transaction; other writers have their turn between two
 PAGE: Final = 1000
-SECONDS: Final = 2.0  # of work in one request
+SECONDS: Final = 1.0  # of work in one request
+# SQLite gives its lock to whoever asks at the right moment: who takes it back at once keeps it.
+REST: Final = 0.02  # seconds between two steps at least; else as long as the step took
 LIFE: Final = timedelta(days=1)  # of a proposal that nobody confirms
+_working: Final[set[UUID]] = set()  # the actions that a request of this process works on
+_lock: Final = threading.Lock()
 
 
 class NoSuchActionError(LookupError):
@@ -95,7 +102,8 @@ def confirm(
         why = settle.checked_reason(reason) if Action(action.action).needs_reason else None
         values = {"confirmed_at": now, "actor": actor[:80], "reason": why}
         store.set_values(session, action.id, values)
-        told = f"{action.action}, {action.chosen} messages; {said}" + (f"; {why}" if why else "")
+        number = f"{action.chosen} message{'' if action.chosen == 1 else 's'}"
+        told = f"{action.action}, {number}; {said}" + (f"; {why}" if why else "")
         accounts.audit(
             session, actor, "messages.bulk", subject=str(public_id), detail=told[:1000], now=now
         )
@@ -109,14 +117,33 @@ def go_on(
 ) -> BulkActionRow:
     """Work on a confirmed action for some time, at least one step, and return how far it is.
 
+    While another request works on it, this one only says how far it is.
+
     Raises:
         NoSuchActionError: there is none.
     """
-    until = time.monotonic() + seconds
-    while True:
-        action = _step(sessions, public_id, clock())
-        if action.confirmed_at is None or action.finished_at or time.monotonic() > until:
-            return action
+    with _alone_with(public_id) as is_alone:
+        if not is_alone:
+            with sessions() as session:
+                return _the_action(session, public_id)
+        return _work(sessions, public_id, clock, time.monotonic() + seconds)
+
+
+def stop(sessions: Sessions, public_id: UUID, *, actor: str, now: datetime) -> None:
+    """End a confirmed action where it is; one that is finished stays as it is.
+
+    Raises:
+        NoSuchActionError: there is none.
+    """
+    with sessions.begin() as session:
+        action = _the_action(session, public_id, is_locked=True)
+        if action.confirmed_at is None or action.finished_at is not None:
+            return
+        store.set_values(session, action.id, {"finished_at": now})
+        told = f"{action.action}, after {action.looked_at} of {action.chosen} messages"
+        accounts.audit(
+            session, actor, "messages.bulk_stop", subject=str(public_id), detail=told, now=now
+        )
 
 
 def _chosen(sessions: Sessions, wanted: Wanted) -> tuple[list[MessageRow], str | None]:
@@ -135,14 +162,48 @@ def _chosen(sessions: Sessions, wanted: Wanted) -> tuple[list[MessageRow], str |
             return rows, cursor
 
 
-def _step(sessions: Sessions, public_id: UUID, now: datetime) -> BulkActionRow:
+@contextmanager
+def _alone_with(public_id: UUID) -> Iterator[bool]:
+    """Say whether no other request of this process works on an action, and keep others from it."""
+    with _lock:
+        is_alone = public_id not in _working
+        _working.add(public_id)
+    try:
+        yield is_alone
+    finally:
+        if is_alone:
+            with _lock:
+                _working.discard(public_id)
+
+
+def _work(
+    sessions: Sessions, public_id: UUID, clock: Callable[[], datetime], until: float
+) -> BulkActionRow:
+    """Take steps until the time is over, the action ends, or another process goes on with it."""
+    left_at: int | None = None
+    while True:
+        began = time.monotonic()
+        before, action = _step(sessions, public_id, clock(), left_at)
+        rest = max(time.monotonic() - began, REST)
+        if action.looked_at == before or action.finished_at or time.monotonic() + rest > until:
+            return action
+        left_at = action.looked_at
+        time.sleep(rest)
+
+
+def _step(
+    sessions: Sessions, public_id: UUID, now: datetime, left_at: int | None
+) -> tuple[int, BulkActionRow]:
+    """Act on the next messages, unless somebody did since; returns how far it was and is."""
     with sessions.begin() as session:
         action = _the_action(session, public_id, is_locked=True)
-        if action.confirmed_at is None or action.finished_at is not None:
-            return action
+        before = action.looked_at
+        is_taken = left_at is not None and before != left_at
+        if action.confirmed_at is None or action.finished_at is not None or is_taken:
+            return before, action
         ids = store.next_ids(session, action, STEP)
         store.set_values(session, action.id, _done_with(session, action, ids, now))
-        return _the_action(session, public_id)
+        return before, _the_action(session, public_id)
 
 
 def _done_with(

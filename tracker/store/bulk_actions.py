@@ -43,6 +43,11 @@ class BulkActionRow(NewBulkAction):
     confirmed_at: datetime | None
     finished_at: datetime | None
 
+    @property
+    def looked_at(self) -> int:
+        """How many of the chosen messages had their turn."""
+        return self.done + self.skipped
+
 
 _COLUMNS = tuple(getattr(BulkAction, name) for name in BulkActionRow.__dataclass_fields__)
 
@@ -77,6 +82,19 @@ def unfinished(session: Session, actor: str) -> UUID | None:
         .order_by(BulkAction.id.desc())
         .limit(1)
     )
+
+
+def unfinished_of_others(
+    session: Session, actor: str, limit: int
+) -> list[tuple[UUID, str, datetime]]:
+    """Return what others confirmed that is not finished: its id, who, and since when."""
+    found = session.execute(
+        select(BulkAction.public_id, BulkAction.actor, BulkAction.confirmed_at)
+        .where(IS_UNFINISHED, BulkAction.actor != actor)
+        .order_by(BulkAction.actor)
+        .limit(limit)
+    )
+    return [(public_id, who, at) for public_id, who, at in found if at is not None]
 
 
 def set_values(session: Session, action_id: int, values: Mapping[str, Any]) -> None:

@@ -571,7 +571,7 @@ class BulkAction(Base):
     action: Mapped[str] = mapped_column(String(16))
     actor: Mapped[str] = mapped_column(String(80))
     reason: Mapped[str | None] = mapped_column(String(1000))
-    asked: Mapped[dict[str, Any]] = mapped_column(Json)  # the list's question; no numbers
+    asked: Mapped[dict[str, Any]] = mapped_column(Json)  # the list's question; ticked
     chosen: Mapped[int]
     statuses: Mapped[dict[str, Any]] = mapped_column(Json)  # how many of the chosen by label
     against: Mapped[dict[str, Any]] = mapped_column(Json)  # how many were left out by reason

@@ -1,4 +1,8 @@
-"""Bulk actions: counted first, confirmed, then done in steps that anybody may go on with."""
+"""Bulk actions: counted first, confirmed, then done in steps that anybody may go on with.
+
+A page goes on by itself only where the press of the person who began it led to: to look at an
+action later does nothing.
+"""
 
 from http import HTTPStatus
 from typing import Final
@@ -12,6 +16,7 @@ from flask import (
     redirect,
     render_template,
     request,
+    session,
     url_for,
 )
 from flask.typing import ResponseReturnValue
@@ -29,13 +34,15 @@ from tracker.store.models import Role
 from . import auth
 from .context import now, sessions
 from .downloads import csv_answer
-from .presenting.bulk_actions import BulkView, bulk_view
+from .presenting.bulk_actions import TICKED, BulkView, bulk_view
 from .presenting.question import Question
+from .whole_question import question_kept, question_of
 
 MOST_TICKED: Final = 200  # the list has 50 a page
 MOST_REASONS: Final = 10
 MOST_SKIPPED: Final = 20  # shown one by one
 EXPORT: Final = "export"
+_PRESSED: Final = "bulk_pressed"  # session key: the action whose page goes on by itself, once
 
 bp = Blueprint("bulk_actions", __name__, url_prefix="/messages/bulk")
 auth.guard(bp)
@@ -45,7 +52,7 @@ auth.guard(bp)
 @auth.requires_role(Role.OPERATOR)
 def propose() -> ResponseReturnValue:
     """Look at what an action would do to the ticked messages, or to all of the list."""
-    question, what = Question.from_args(request.form), request.form.get("do", "")
+    question, what = question_of(request.form), request.form.get("do", "")
     ticked = _ticked()
     if what == EXPORT:
         return _export(ticked, question)
@@ -56,7 +63,7 @@ def propose() -> ResponseReturnValue:
             action=Action(what),
             named=ticked,
             question=question.filter(),
-            asked=question.asked(),
+            asked=question.asked() | ({TICKED: ["yes"]} if ticked else {}),
         )
     )
 
@@ -65,7 +72,11 @@ def propose() -> ResponseReturnValue:
 @auth.requires_role(Role.OPERATOR)
 def show(public_id: UUID) -> ResponseReturnValue:
     """Show what would be done, how far it is, or what came of it."""
-    return render_template("bulk_action.html", **_page(_row(public_id)))
+    row = _row(public_id)
+    goes_on = session.get(_PRESSED) == str(public_id) and _is_own(row)
+    if goes_on:
+        del session[_PRESSED]
+    return render_template("bulk_action.html", **_page(row), goes_on=goes_on)
 
 
 @bp.post("/<uuid:public_id>")
@@ -86,6 +97,7 @@ def confirm(public_id: UUID) -> ResponseReturnValue:
         problem = f"It {error.problems[0].detail}."
         page = render_template("bulk_action.html", **_page(row), reason=reason, problem=problem)
         return make_response(page, HTTPStatus.UNPROCESSABLE_ENTITY)
+    session[_PRESSED] = str(public_id)
     return redirect(_url(public_id), HTTPStatus.SEE_OTHER)
 
 
@@ -98,7 +110,19 @@ def go_on(public_id: UUID) -> ResponseReturnValue:
     except NoSuchActionError:
         abort(HTTPStatus.NOT_FOUND)
     if "HX-Request" in request.headers:
-        return render_template("_bulk_action_live.html", **_page(row))
+        return render_template("_bulk_action_live.html", **_page(row), goes_on=_is_own(row))
+    session[_PRESSED] = str(public_id)
+    return redirect(_url(public_id), HTTPStatus.SEE_OTHER)
+
+
+@bp.post("/<uuid:public_id>/stop")
+@auth.requires_role(Role.OPERATOR)
+def stop(public_id: UUID) -> ResponseReturnValue:
+    """End it where it is."""
+    try:
+        bulk_actions.stop(sessions(), public_id, actor=auth.actor(), now=now())
+    except NoSuchActionError:
+        abort(HTTPStatus.NOT_FOUND)
     return redirect(_url(public_id), HTTPStatus.SEE_OTHER)
 
 
@@ -112,7 +136,7 @@ def propose_older(public_id: UUID) -> ResponseReturnValue:
     return _propose(
         Wanted(
             action=Action(row.action),
-            question=Question.from_asked(row.asked).filter(),
+            question=question_kept(row.asked).filter(),
             asked=row.asked,
             cursor=row.next_cursor,
         )
@@ -149,6 +173,10 @@ def _export(ticked: list[UUID], question: Question) -> Response:
 def _row(public_id: UUID) -> BulkActionRow:
     with sessions()() as session:
         return store.by_public_id(session, public_id) or abort(HTTPStatus.NOT_FOUND)
+
+
+def _is_own(row: BulkActionRow) -> bool:
+    return row.actor == auth.actor()
 
 
 def _page(row: BulkActionRow) -> dict[str, object]:

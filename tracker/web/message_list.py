@@ -1,7 +1,9 @@
 """The list of messages: pages, search, the columns that a person wants, and the list as a file."""
 
+from datetime import datetime
 from http import HTTPStatus
 from typing import Final
+from uuid import UUID
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -20,10 +22,12 @@ from .presenting import listing, texts
 from .presenting.listing import COLUMNS, Column, Line
 from .presenting.question import Question
 from .presenting.saved_views import view_links
+from .whole_question import question_of
 
 PAGE_SIZE: Final = 50
 MOST_FOUND: Final = 50  # one search shows no more; a number with more has a filter's work to do
 LIST_REFRESH_SECONDS: Final = 5
+MOST_OF_OTHERS: Final = 5  # unfinished actions that administrators are told of
 PREFERENCE: Final = "columns"
 
 
@@ -52,7 +56,7 @@ def refresh_list() -> ResponseReturnValue:
 
 def download_messages() -> ResponseReturnValue:
     """Give all that the list's question finds as a file; one that breaks off was not all of it."""
-    question = Question.from_args(request.args)
+    question = question_of(request.args)
     at = now()
     with sessions().begin() as session:
         detail = question.said()[:1000]
@@ -141,13 +145,22 @@ def _around_list() -> dict[str, object]:
     with sessions()() as session:
         views = saved_views.seen_by(session, person.user.id) if person else []
         unfinished = bulk_actions.unfinished(session, auth.actor())
+        others = _unfinished_of_others(session)
     return {
         "saved_views": view_links(
             views, question, person.user.id if person else None, auth.sight()
         ),
         "column_choices": listing.choices(_chosen_columns()),
         "unfinished": unfinished,
+        "unfinished_of_others": others,
     }
+
+
+def _unfinished_of_others(session: Session) -> list[tuple[UUID, str, datetime]]:
+    person = auth.viewer()
+    if person is None or not person.may(Role.ADMIN):
+        return []
+    return bulk_actions.unfinished_of_others(session, auth.actor(), MOST_OF_OTHERS)
 
 
 def _chosen_columns() -> list[str] | None:

@@ -42,6 +42,7 @@ from .presenting.content import content_view
 from .presenting.message import MessageView, Surroundings, message_view
 from .presenting.pass_view import PassView, pass_view
 from .presenting.postback import postback_view
+from .whole_question import UnreadableError
 
 MOST_OTHERS: Final = 5  # messages to the same number, on the page of one
 
@@ -98,6 +99,8 @@ def error_page(error: HTTPException) -> Response:
     title, advice = ERRORS.get(status, ERRORS[500 if status >= 500 else 400])
     if isinstance(error, CSRFError):
         title, advice = "This page was open too long", OLD_FORM
+    if isinstance(error, UnreadableError):
+        title, advice = "A filter cannot be read", str(error.description)
     page = render_template("error.html", title=title, advice=advice, status=status)
     response = make_response(page, status)
     for name, value in error.get_headers():

@@ -11,8 +11,8 @@ from tracker.store.models import Role
 
 from . import auth
 from .context import now, sessions
-from .presenting.question import Question
 from .presenting.saved_views import view_links
+from .whole_question import question_of
 
 bp = Blueprint("saved_views", __name__, url_prefix="/messages/views")
 auth.guard(bp)
@@ -38,7 +38,7 @@ def list_views() -> ResponseReturnValue:
 @bp.post("")
 def save() -> ResponseReturnValue:
     """Keep the list's question under a name, and show the list again."""
-    question, form = Question.from_args(request.form), request.form
+    question, form = question_of(request.form), request.form
     try:
         name = saved_views.save(
             sessions(), _person(), form.get("name", ""), question.asked(),

@@ -27,6 +27,10 @@ ACTIONS: Final = {
     "message.resend": "Sent a message again",
     "message.settle": "Settled a lost answer",
     "messages.bulk": "Acted on many messages",
+    "messages.bulk_stop": "Stopped acting on many messages",
+    "view.save": "Saved a view of the list",
+    "view.change": "Changed a view of the list",
+    "view.delete": "Deleted a view of the list",
     "batch.create": "Handed in a batch",
     "batch.start": "Started a batch",
     "batch.pause": "Paused a batch",
@@ -62,6 +66,12 @@ _KINDS: Final = {
     "user": "in the dashboard",
     "token": "by the API",
     "cli": "on the command line",
+}
+_PAGES: Final = {  # by action, or by its first word
+    "message": "pages.show_message",
+    "batch": "batches.show_batch",
+    "messages.bulk": "bulk_actions.show",
+    "messages.bulk_stop": "bulk_actions.show",
 }
 
 
@@ -185,8 +195,7 @@ def _line(row: AuditRow) -> AuditLine:
 
 
 def _about_url(row: AuditRow) -> str | None:
-    pages = {"message": "pages.show_message", "batch": "batches.show_batch"}
-    endpoint = pages.get(row.action.partition(".")[0])
+    endpoint = _PAGES.get(row.action) or _PAGES.get(row.action.partition(".")[0])
     if endpoint is None or row.subject is None:
         return None
     try:

@@ -39,6 +39,7 @@ WORDS: Final = {
         "marked as not sent",
     ),
 }
+TICKED: Final = "ticked"  # kept with the question: the messages were ticked, and not what it finds
 _MAY_HAVE_IT: Final = frozenset(
     {label(Status.DELIVERED, "SMS")}
     | {
@@ -69,6 +70,7 @@ class BulkView:
     most: int
     is_confirmed: bool
     is_finished: bool
+    rest: int  # that had no turn when it was stopped
     looked_at: int
     percent: int
     done: int
@@ -84,15 +86,15 @@ def bulk_view(
 ) -> BulkView:
     """Return a bulk action as its page shows it."""
     action, question = Action(row.action), Question.from_asked(row.asked)
-    looked_at = row.done + row.skipped
+    left_out = sum(row.against.values())
     return BulkView(
         public_id=str(row.public_id),
         action=action.value,
         words=WORDS[action],
         list_url=question.url(),
-        said=question.said(),
+        said=_ticked(left_out + row.chosen) if TICKED in row.asked else question.said(),
         chosen=row.chosen,
-        left_out=sum(row.against.values()),
+        left_out=left_out,
         statuses=_by_number(row.statuses),
         against=_by_number(row.against),
         warning=_warning(action, row.statuses),
@@ -101,13 +103,18 @@ def bulk_view(
         most=MOST,
         is_confirmed=row.confirmed_at is not None,
         is_finished=row.finished_at is not None,
-        looked_at=looked_at,
-        percent=100 * looked_at // row.chosen if row.chosen else 100,
+        rest=row.chosen - row.looked_at,
+        looked_at=row.looked_at,
+        percent=100 * row.looked_at // row.chosen if row.chosen else 100,
         done=row.done,
         reasons=list(reasons),
         skipped_count=row.skipped,
         skipped=skipped,
     )
+
+
+def _ticked(number: int) -> str:
+    return f"{number} ticked message{'' if number == 1 else 's'}"
 
 
 def _by_number(counts: Mapping[str, int]) -> list[tuple[str, int]]:

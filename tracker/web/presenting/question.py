@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 from flask import url_for
 from werkzeug.datastructures import MultiDict
 
+from tracker.domain.message import Problem
 from tracker.domain.status import FAILURES, LABELS, Status
 from tracker.store.messages import MessageFilter
 
@@ -32,6 +33,7 @@ VIEWS: Final[dict[str, tuple[Status, ...]]] = {
     "Unconfirmed": (Status.UNKNOWN, Status.NO_RECEIPT),
 }
 _LONGEST: Final = 256
+_MOST_ODD: Final = 5  # statuses that there are not, of one address
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +66,27 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the list was asked for, as it stands in the address; odd words are passed over."""
+    """What the list was asked for, as it stands in the address.
+
+    The list passes over what it cannot read, and shows it; whoever acts on all that the list finds
+    asks for the `problems` first.
+    """
 
     statuses: tuple[Status, ...]
     texts: Mapping[str, str]
     dates: Mapping[str, str]
+    odd: tuple[str, ...] = ()  # statuses that there are not
 
     @classmethod
     def from_args(cls, args: MultiDict[str, str]) -> Self:
         """Read the query of the address."""
-        asked = set(args.getlist("status"))
+        asked = dict.fromkeys(args.getlist("status"))
+        odd = [printable(text[:_LONGEST]) for text in asked if text and text not in list(Status)]
         return cls(
             statuses=tuple(status for status in Status if status in asked),
             texts={name: text for name in TEXTS if (text := typed(args, name))},
             dates={name: text for name in DATES if (text := typed(args, name))},
+            odd=tuple(odd[:_MOST_ODD]),
         )
 
     @classmethod
@@ -87,7 +96,8 @@ class Question:
 
     def asked(self) -> dict[str, list[str]]:
         """Return the question to keep it; it has no numbers, as no address has them."""
-        statuses = {"status": [status.value for status in self.statuses]} if self.statuses else {}
+        words = self._status_words()
+        statuses = {"status": words} if words else {}
         return statuses | {name: [text] for name, text in {**self.texts, **self.dates}.items()}
 
     def pairs(self) -> list[tuple[str, str]]:
@@ -101,7 +111,18 @@ class Question:
     @property
     def is_empty(self) -> bool:
         """Nothing was asked: the list has every message."""
-        return not (self.statuses or self.texts or self.dates)
+        return not self.asked()
+
+    def problems(self) -> list[Problem]:
+        """Return what could not be read: the field, what it held, and what would be right."""
+        known = ", ".join(status.value for status in Status)
+        odd = [Problem("status", text, f"use one of {known}") for text in self.odd]
+        days = [
+            Problem(name, text, "write a day as 2026-11-22")
+            for name, text in self.dates.items()
+            if day(text) is None
+        ]
+        return odd + days
 
     def filter(self) -> MessageFilter:
         """Return the conditions; the last day counts whole, days are those of UTC."""
@@ -116,20 +137,29 @@ class Question:
     def url(self, endpoint: str = "pages.list_messages", **more: str | None) -> str:
         """Return the address of the list, or of another page that answers the same question."""
         asked: dict[str, Any] = {**self.texts, **self.dates, **more}
-        return url_for(endpoint, status=[status.value for status in self.statuses], **asked)
+        return url_for(endpoint, status=self._status_words(), **asked)
 
     def views(self) -> list[tuple[str, str, bool]]:
         """Return name, address and whether it is shown of every ready-made view."""
         return [
-            (name, self._with(statuses).url(), set(statuses) == set(self.statuses))
+            (
+                name,
+                self._with(statuses).url(),
+                set(statuses) == set(self.statuses) and not self.odd,
+            )
             for name, statuses in VIEWS.items()
         ]
 
     def chips(self) -> list[Chip]:
         """Return the conditions that hold, each with a way out of it."""
         rest = {status: tuple(s for s in self.statuses if s is not status) for status in Status}
+        readable = self._with(self.statuses).url()
         return [
-            *(Chip("Status", LABELS[s], self._with(rest[s]).url()) for s in self.statuses),
+            *(
+                Chip("Status", LABELS[s], self._with(rest[s], self.odd).url())
+                for s in self.statuses
+            ),
+            *(Chip("Not a status", text, readable) for text in self.odd),
             *(Chip(TEXTS[name], text, self._less(name).url()) for name, text in self.texts.items()),
             *(Chip(DATES[name], text, self._less(name).url()) for name, text in self.dates.items()),
         ]
@@ -162,13 +192,16 @@ class Question:
         """A field of the form was filled in wrongly."""
         return any(field.problem for field in self.date_fields())
 
-    def _with(self, statuses: tuple[Status, ...]) -> "Question":
-        return Question(statuses, self.texts, self.dates)
+    def _status_words(self) -> list[str]:
+        return [*(status.value for status in self.statuses), *self.odd]
+
+    def _with(self, statuses: tuple[Status, ...], odd: tuple[str, ...] = ()) -> "Question":
+        return Question(statuses, self.texts, self.dates, odd)
 
     def _less(self, name: str) -> "Question":
         texts = {key: text for key, text in self.texts.items() if key != name}
         dates = {key: text for key, text in self.dates.items() if key != name}
-        return Question(self.statuses, texts, dates)
+        return Question(self.statuses, texts, dates, self.odd)
 
 
 def typed(args: MultiDict[str, str], name: str) -> str:
