@@ -116,6 +116,47 @@ def test_a_view_is_saved_opened_renamed_and_deleted(visit: Visit, tracker: Up) -
     expect(page.get_by_text("None yet.")).to_be_visible()
 
 
+@pytest.mark.parametrize("width", [1440, 390])
+def test_views_can_be_edited_however_many_there_are(
+    browser: Browser, tracker: Up, width: int
+) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 900}, locale="en-US")
+    visit = Visit(context.new_page(), tracker)
+    visit.log_in("/messages?status=failed")
+    page = visit.page
+    for number in range(12):
+        page.locator("#save-view > summary").click()
+        page.get_by_label("Name", exact=True).fill(f"{'W' * 30} {width} {number}")
+        page.get_by_role("button", name="Save the view").click()
+        expect(page.get_by_text("Saved as the view")).to_be_visible()
+    edit = page.get_by_role("link", name="Edit views")
+    box = edit.bounding_box()
+    assert box
+    assert 0 <= box["x"] <= box["x"] + box["width"] <= width
+    assert_sound(page)
+    edit.click()
+    expect(page).to_have_url(f"{tracker.url}/messages/views")
+    assert visit.complaints == []
+    context.close()
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_tool_stays_where_it_was_opened(browser: Browser, tracker: Up, width: int) -> None:
+    sent(tracker)
+    context = browser.new_context(viewport={"width": width, "height": 900}, locale="en-US")
+    visit = Visit(context.new_page(), tracker)
+    visit.log_in("/messages?mms_id=45633")
+    for tool in ("bulk", "columns", "save-view"):
+        summary = visit.page.locator(f"#{tool} > summary")
+        before = summary.bounding_box()
+        summary.click()
+        assert summary.bounding_box() == before
+        summary.click()
+    visit.page.locator("#bulk > summary").click()
+    expect(visit.page.get_by_role("button", name="Cancel messages", exact=True)).to_be_visible()
+    context.close()
+
+
 def test_columns_are_chosen(visit: Visit, tracker: Up) -> None:
     sent(tracker)
     visit.log_in("/messages")

@@ -15,7 +15,7 @@ from tracker.store.models import AuditEntry, Role, SavedView
 
 VIEWS = "/messages/views"
 HOSTILE = "<script>alert(1)</script>\"'><img src=x>"
-NAV = re.compile(r'<nav class="views views--saved".*?</nav>', re.DOTALL)
+NAV = re.compile(r'<nav class="saved-views".*?</nav>', re.DOTALL)
 
 
 def saved(client: FlaskClient, name: str = "Failures", **form: str) -> str:
