@@ -155,15 +155,16 @@ def test_who_loses_the_role_there_stays_out(
     assert visited(client.application.test_client()).status_code == 403
 
 
+@pytest.mark.parametrize("name", ["olga", "Olga"])
 def test_a_namesake_does_not_come_into_somebody_else_s_account(
-    client: FlaskClient, provider: Provider, session_factory: Sessions
+    client: FlaskClient, provider: Provider, session_factory: Sessions, name: str
 ) -> None:
-    a_user(session_factory, "olga", Role.ADMIN)
+    a_user(session_factory, name, Role.ADMIN)
     answer = visited(client)
     assert answer.status_code == 403
-    assert "There is another user olga here already." in words(answer)
-    assert not the(session_factory).is_external
-    assert log_in(client, "olga").status_code == 303
+    assert f"There is another user {name} here already." in words(answer)
+    assert not the(session_factory, name).is_external
+    assert log_in(client, name).status_code == 303
 
 
 def test_another_subject_of_the_same_name_is_another_person(

@@ -114,6 +114,29 @@ def test_a_login_never_leads_to_another_site(
     assert client.get("/login", query_string={"next": elsewhere}).location == "/"
 
 
+@pytest.mark.parametrize("path", ["/logout", "/logout?x=1"])
+def test_a_login_does_not_lead_to_the_logout(
+    client: FlaskClient, session_factory: Sessions, path: str
+) -> None:
+    a_user(session_factory)
+    assert log_in(client, "olga", next=path).location == "/"
+    assert client.get("/login", query_string={"next": path}).location == "/"
+
+
+@pytest.mark.parametrize("path", ["/login", "/login/code"])
+def test_a_login_form_left_open_in_another_tab_leads_in(
+    client: FlaskClient, session_factory: Sessions, path: str
+) -> None:
+    a_user(session_factory)
+    form = {"csrf_token": token_of(client.get("/login")), "username": "x", "password": "x"}
+    log_in(client, "olga")
+    answer = client.post(path, data={**form, "next": "/messages?status=failed"})
+    assert (answer.status_code, answer.location) == (303, "/messages?status=failed")
+    assert "You are logged in as olga already." in words(client.get("/messages"))
+    elsewhere = client.post(path, data={**form, "next": "https://evil.example/"})
+    assert elsewhere.location == "/"
+
+
 def test_logout_ends_the_session(app: Flask) -> None:
     client = visitor(app)
     answer = press(client, "/logout")

@@ -122,6 +122,7 @@ def test_a_typed_password_is_shown_to_nobody(
     [
         ("", "", "username"),
         ("a-admin", "", "username"),
+        ("A-Admin", "", "username"),
         ("<b>" * 30, "", "username"),
         ("pe\ttr", "", "username"),
         ("petr", "short", "password"),
@@ -137,6 +138,16 @@ def test_what_is_wrong_is_said_beside_its_field(
     assert 'value="operator" id="role-operator" checked' in page.text
     assert "<b>" not in page.text
     assert len(accounts.users(session_factory)) == 1
+
+
+def test_a_name_differs_in_more_than_its_capitals(
+    admin: FlaskClient, session_factory: Sessions
+) -> None:
+    a_user(session_factory, "Åsa")
+    page = press(admin, PAGE, username="åsa", role="viewer")
+    assert page.status_code == 400
+    assert "here is a user Åsa already" in words(page)
+    assert len(accounts.users(session_factory)) == 2
 
 
 @pytest.mark.parametrize("role", ["", "king"])

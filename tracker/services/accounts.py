@@ -58,8 +58,8 @@ def add_user(
         raise AccountError("a user name has 1 to 64 printable characters", "username")
     password_hash = _hash(password)
     with sessions.begin() as session:
-        if accounts.locked_user(session, username) is not None:
-            raise AccountError(f"there is a user {username} already", "username")
+        if taken := accounts.same_name(session, username):
+            raise AccountError(f"there is a user {taken} already", "username")
         accounts.add_user(
             session,
             username,

@@ -93,9 +93,9 @@ def _known(session: Session, person: Person, now: datetime) -> User | None:
 
 
 def _new(session: Session, person: Person, now: datetime) -> User:
-    if accounts.locked_user(session, person.username) is not None:
+    if taken := accounts.same_name(session, person.username):
         # It may be anybody's name there: a namesake must not come into the account of another.
-        raise ExternalRefusedError(f"There is another user {person.username} here already.")
+        raise ExternalRefusedError(f"There is another user {taken} here already.")
     user = accounts.add_user(
         session,
         person.username,

@@ -47,6 +47,16 @@ def user_named(session: Session, username: str) -> User | None:
     return session.scalar(select(User).where(User.username == username))
 
 
+def same_name(session: Session, username: str) -> str | None:
+    """Return the user's name that is this one but for capitals; None when there is none.
+
+    SQLite knows the capitals of ASCII alone, so the names are compared here.
+    """
+    wanted = username.casefold()
+    names = session.scalars(select(User.username))
+    return next((name for name in names if name.casefold() == wanted), None)
+
+
 def locked_user_of_session(session: Session, session_key: str) -> User | None:
     """Return the row of whose session this is, locked until the transaction ends."""
     return session.scalar(select(User).where(User.session_key == session_key).with_for_update())

@@ -39,6 +39,7 @@ P = ParamSpec("P")
 
 SECOND_STEP_SECONDS: Final = 300  # between the password and the code
 _LONGEST_USERNAME: Final = 64
+_LOGINS: Final = ("auth.log_in", "auth.take_code")
 _FIRST_STEP: Final = "first_step"  # session key and end of who has given the password
 
 bp = Blueprint("auth", __name__)
@@ -115,7 +116,17 @@ def guard(blueprint: Blueprint) -> None:
     blueprint.before_request(csrf.protect)
 
 
-bp.before_request(csrf.protect)
+@bp.before_request
+def _lead_in() -> ResponseReturnValue | None:
+    """Take who is logged in from a form of the login, left open elsewhere, to where it leads."""
+    someone = viewer() if request.method == "POST" and request.endpoint in _LOGINS else None
+    if someone is None:
+        return None
+    flash(f"You are logged in as {someone.username} already.", "odd")
+    return redirect(_next_path(), HTTPStatus.SEE_OTHER)
+
+
+bp.before_request(csrf.protect)  # after `_lead_in`: a login makes the token of such a form old
 
 
 def viewer() -> Viewer | None:
@@ -237,7 +248,10 @@ def begin_session(user: UserRow) -> None:
 
 def asked_path() -> str | None:
     """Return the page of ours that was asked for before the login; None when it was none."""
-    return local_path(request.values.get("next", ""))
+    path = local_path(request.values.get("next", ""))
+    # Who logs in after a logout that was too late does not want to go on with it.
+    is_logout = path is not None and urlsplit(path).path == url_for("auth.log_out")
+    return None if is_logout else path
 
 
 def refusal(username: str, problem: str, status: HTTPStatus) -> Response:
