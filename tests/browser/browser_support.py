@@ -1,8 +1,12 @@
 """A browser window that notes what should not happen in it, and what every page must be."""
 
+from typing import Final, Literal
+
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import ConsoleMessage, Page, Request
 from running import Up
+
+LOOKS: Final[tuple[tuple[int, Literal["light", "dark"]], ...]] = ((390, "dark"), (1440, "light"))
 
 
 class Visit:
@@ -33,8 +37,27 @@ class Visit:
 
 def assert_sound(page: Page) -> None:
     """No sideways scroll bar, and nothing serious that keeps people from using the page."""
-    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert page.evaluate(overflow) <= 0, page.url
+    assert_fits(page)
     found = Axe().run(page)
     serious = [v for v in found.response["violations"] if v["impact"] in ("serious", "critical")]
-    assert serious == [], page.url
+    assert serious == [], (page.url, page.viewport_size)
+
+
+def assert_fits(page: Page) -> None:
+    """No sideways scroll bar."""
+    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(overflow) <= 0, (page.url, page.viewport_size)
+
+
+def assert_sound_in_every_look(page: Page) -> None:
+    """Sound on a wide screen and on a phone, in both schemes; and it fits in between.
+
+    One load of the page serves them all: what differs are rules of its styles.
+    """
+    page.set_viewport_size({"width": 1024, "height": 900})
+    assert_fits(page)
+    for width, scheme in LOOKS:
+        page.set_viewport_size({"width": width, "height": 900})
+        # Without motion no colour is caught half-way from one scheme to the other.
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        assert_sound(page)
