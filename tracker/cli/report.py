@@ -9,7 +9,6 @@ from tracker.config import Settings
 from tracker.domain.overview import Measure
 from tracker.domain.report import GroupBy, Line, total
 from tracker.services import reports
-from tracker.services.reports import PeriodError
 
 from .common import now, opened, plain, print_json, talk
 from .demo import Moment
@@ -31,10 +30,7 @@ def report(
     if as_json and as_csv:
         raise click.UsageError("--json and --csv are two ways to print; give one of them.")
     with opened(Settings.from_environ())() as session:
-        try:
-            found = reports.summary(session, begin, end, GroupBy(group_by), now())
-        except PeriodError as error:
-            raise click.BadParameter(str(error), param_hint="--to") from error
+        found = reports.summary(session, begin, end, GroupBy(group_by), now())
     if found.is_behind:
         talk("Some hours have changed since they were counted; a running sender counts them anew.")
     if as_json:

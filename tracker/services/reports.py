@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy.orm import Session
@@ -25,14 +25,13 @@ from .csv_files import csv_lines
 from .describe import iso
 
 DEFAULT_PERIOD: Final = timedelta(days=7)
+# Of ends: with room around them for what is reckoned with.
+_EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
 NAMES: Final = {Measure.LINK: "delivered_as_link"}
 COLUMNS: Final = (
     "group", "messages", *(NAMES.get(m, m.value) for m in MEASURES), "delivery_share",
 )  # fmt: skip
-
-
-class PeriodError(ValueError):
-    """There is no such report; the message says what a period may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +51,12 @@ def summary(
 ) -> Report:
     """Return the report of a period, widened to whole hours; the last seven days by default.
 
-    Raises:
-        PeriodError: it ends before it begins, or is too long to be read.
+    One that is too long to be read begins later, and one that ends before it begins is empty.
     """
-    end = end or now
-    begin = begin or end - DEFAULT_PERIOD
+    end = min(max(end or now, _EARLIEST), _LATEST)
     longest = LONGEST.get(by, LONGEST_OF_ALL)
-    if begin >= end:
-        raise PeriodError("must be later than `from`")
-    if end - begin > longest:
-        raise PeriodError(f"must be at most {longest.days} days after `from`, grouped by {by}")
-    begin, whole = hour_of(begin), hour_of(end)
+    begin = max(begin or end - DEFAULT_PERIOD, end - longest)
+    begin, whole = hour_of(min(begin, end)), hour_of(end)
     end = whole if whole == end else whole + HOUR
     stale = store.stale_hours(session, begin, end)
     live = stale[: store.MOST_LIVE]

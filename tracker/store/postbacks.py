@@ -142,6 +142,8 @@ def search(
         found += _rows(session, newest)
         if len(found) > limit:
             return Page(found[:limit], str(found[limit - 1].id))
+        if not others:
+            return Page(found, None)
         ends = _window(Postback.received_at, _indexed(wanted), before_id).add_columns(Postback.id)
         last = session.execute(ends.offset(size - 1).limit(1)).one_or_none()
         if last is None:
