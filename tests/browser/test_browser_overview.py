@@ -1,6 +1,5 @@
 """The overview in a real browser: charts, tables without script, and when it asks again."""
 
-import time
 from collections.abc import Iterator
 from typing import Literal
 
@@ -11,7 +10,6 @@ from playwright.sync_api import (
     BrowserContext,
     Page,
     Request,
-    Route,
     expect,
 )
 from running import Up, up
@@ -126,27 +124,6 @@ def test_nothing_is_asked_for_in_a_hidden_tab(browser: Browser, tracker: Up) -> 
     visit.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     visit.page.wait_for_timeout(1000)
     assert len(asked) == before + 1
-    context.close()
-    assert visit.complaints == []
-
-
-def test_a_slow_server_is_asked_less_often(browser: Browser, tracker: Up) -> None:
-    context = browser.new_context(locale="en-US")
-    context.clock.install()
-    visit = opened(context, tracker)
-
-    def dawdle(route: Route) -> None:
-        time.sleep(3)  # as slow as a network can be
-        route.continue_()
-
-    visit.page.route("**/overview/health", dawdle)
-    asked = asked_for(visit.page, "/overview/health")
-    passed_until_asked(visit.page, asked)
-    visit.page.wait_for_timeout(5000)  # the answer is there
-    before = len(asked)
-    passed(visit.page, 12)  # longer than the usual rest
-    assert len(asked) == before
-    passed_until_asked(visit.page, asked)
     context.close()
     assert visit.complaints == []
 
