@@ -1,6 +1,7 @@
 """The overview in a real browser: charts, tables without script, and when it asks again."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import pytest
@@ -10,6 +11,7 @@ from playwright.sync_api import (
     BrowserContext,
     Page,
     Request,
+    Route,
     expect,
 )
 from running import Up, up
@@ -124,6 +126,33 @@ def test_nothing_is_asked_for_in_a_hidden_tab(browser: Browser, tracker: Up) -> 
     visit.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     visit.page.wait_for_timeout(1000)
     assert len(asked) == before + 1
+    context.close()
+    assert visit.complaints == []
+
+
+def test_a_slow_server_is_asked_less_often(browser: Browser, tracker: Up) -> None:
+    context = browser.new_context(locale="en-US")
+    context.clock.install()
+    visit = opened(context, tracker)
+    page, held = visit.page, list[Route]()
+    page.clock.pause_at(datetime.now(UTC) + timedelta(seconds=1))  # only `run_for` moves it on
+    page.wait_for_timeout(1500)
+    page.route("**/overview/health", lambda route: held.append(route))  # noqa: PLW0108  # no builtin
+    asked = asked_for(page, "/overview/health")
+    for _ in range(200):
+        if held:
+            break
+        page.clock.run_for(1000)
+        page.wait_for_timeout(50)
+    assert len(asked) == len(held) == 1
+    passed(page, 4)  # as long as the answer takes
+    with page.expect_response("**/overview/health"):
+        held[0].continue_()
+    page.wait_for_timeout(500)  # it is swapped in
+    passed(page, 33)  # the usual rest is ten seconds; nine times four to five are 36 to 45
+    assert len(asked) == 1
+    passed(page, 14)
+    assert len(asked) == 2
     context.close()
     assert visit.complaints == []
 

@@ -117,7 +117,7 @@
   document.addEventListener("htmx:afterSwap", restore);
   document.addEventListener("htmx:beforeRequest", ({ detail }) => began.set(detail.elt.id, performance.now()));
   document.addEventListener("htmx:afterRequest", ({ detail }) => {
-    const { id } = detail.elt;
+    const { id } = detail.requestConfig.elt; // the event is its parent's: the part itself was swapped
     took.set(id, performance.now() - (began.get(id) ?? performance.now()));
     failures.set(id, detail.successful ? 0 : (failures.get(id) ?? 0) + 1);
     plan(id); // only now is known how long it took: the swap comes first
