@@ -64,10 +64,11 @@ class Desk:
     sizes: list[int]
     answers: Answers = field(default_factory=Answers)
 
-    def submit(self, *keys: str) -> None:
+    def submit(self, *keys: str, patience: float | None = None) -> None:
+        until = None if patience is None else time.monotonic() + patience
         for key in keys:
             arrival = an_arrival(a_postback(TRACKINGID=key), datetime.now(UTC))
-            self.committer.submit(arrival, partial(self.answers.note, key))
+            self.committer.submit(arrival, partial(self.answers.note, key), until)
 
     def wait(self, count: int, seconds: float = 15) -> None:
         """Wait until so many have an answer."""
@@ -177,5 +178,11 @@ def new_database(server_url: str, name: str, template: str | None) -> str:
     return server_url.replace("/postgres?", f"/{name}?")
 
 
-def disposed(sessions: Sessions) -> None:
-    db.engine_of(sessions).dispose()
+@contextmanager
+def connected(url: str) -> Iterator[Sessions]:
+    """Open the database as the receiver does, and close it whatever happens."""
+    sessions = db.connect(url, in_a_hurry=True)
+    try:
+        yield sessions
+    finally:
+        db.engine_of(sessions).dispose()

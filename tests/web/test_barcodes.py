@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import time
 
 import pytest
 import zxingcpp
@@ -66,17 +65,13 @@ def test_any_text_is_drawn_or_refused(value: str, symbology: Symbology) -> None:
 
 @pytest.mark.parametrize("symbology", list(Symbology))
 @pytest.mark.parametrize("value", ["x" * 10_000, "x" * 1_000_000, "\U0001f3ab" * 2_999, ""])
-def test_what_is_too_much_for_it_is_refused_at_once(symbology: Symbology, value: str) -> None:
-    began = time.monotonic()
+def test_what_is_too_much_for_it_is_refused(symbology: Symbology, value: str) -> None:
     with pytest.raises(UndrawableError):
         draw(value, symbology)
-    assert time.monotonic() - began < 1
 
 
 def test_the_largest_drawing_stays_within_bounds() -> None:
-    began = time.monotonic()
     drawing = draw("aB-1" * 700, Symbology.QR)
-    assert time.monotonic() - began < 1
     assert len(drawing.path) < 200_000
     assert read_back(drawing) == ["aB-1" * 700]
 
