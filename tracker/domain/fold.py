@@ -97,12 +97,12 @@ def fold(current: Delivery, notification: Notification, received_at: datetime) -
     if told is None:
         return Folded(current, Outcome.NOTED, noted_reason(notification))
     wins = _wins(current, told, notification.timestamp)
-    after = _with_facts(current, notification, is_stronger=wins)
+    changes = _facts(current, notification, is_stronger=wins)
     if wins:
-        after = _with_status(after, told, notification.timestamp, received_at)
-    if told is Status.SENT and after.sent_at is None:
-        after = replace(after, sent_at=received_at)
-    return Folded(after, *_verdict(current.status, told, wins=wins))
+        changes |= _status(current, told, notification.timestamp, received_at)
+    if told is Status.SENT and current.sent_at is None:
+        changes["sent_at"] = received_at
+    return Folded(replace(current, **changes), *_verdict(current.status, told, wins=wins))
 
 
 def agrees(notification: Notification, recipient: str) -> bool:
@@ -155,26 +155,22 @@ def _failure_key(status: Status, timestamp: datetime | None) -> tuple[float, int
     return (timestamp.timestamp(), TIE.index(status))
 
 
-def _with_status(
-    delivery: Delivery, told: Status, timestamp: datetime | None, received_at: datetime
-) -> Delivery:
-    if told is delivery.status:
-        later = max(filter(None, (timestamp, delivery.told_at)), default=None)
-        return replace(delivery, told_at=later)
-    finished = received_at if told.is_final else delivery.finished_at
-    return replace(delivery, status=told, told_at=timestamp, finished_at=finished)
+def _status(
+    current: Delivery, told: Status, timestamp: datetime | None, received_at: datetime
+) -> dict[str, Any]:
+    if told is current.status:
+        return {"told_at": max(filter(None, (timestamp, current.told_at)), default=None)}
+    finished = received_at if told.is_final else current.finished_at
+    return {"status": told, "told_at": timestamp, "finished_at": finished}
 
 
-def _with_facts(delivery: Delivery, notification: Notification, *, is_stronger: bool) -> Delivery:
-    """Take the facts over; an absent one blanks nothing, a weaker one only fills a gap."""
-    return replace(
-        delivery,
-        **{
-            name: value
-            for name, value in brought(notification).items()
-            if is_stronger or getattr(delivery, name) is None
-        },
-    )
+def _facts(current: Delivery, notification: Notification, *, is_stronger: bool) -> dict[str, Any]:
+    """Return the facts to take over; an absent one blanks nothing, a weaker one fills a gap."""
+    return {
+        name: value
+        for name, value in brought(notification).items()
+        if is_stronger or getattr(current, name) is None
+    }
 
 
 def brought(notification: Notification) -> dict[str, Any]:
@@ -194,14 +190,13 @@ def discovery_rank(told: State | None) -> int:
 
 
 def _discovered(current: Delivery, notification: Notification) -> Folded:
-    after = current
+    changes = _facts(current, notification, is_stronger=False)
     told = notification.ddm_state
     if told is not None:
         before = State(current.ddm_status) if current.ddm_status else None
         if discovery_rank(told) >= discovery_rank(before):
-            after = replace(after, ddm_status=told.value)
-    after = _with_facts(after, notification, is_stronger=False)
-    return Folded(after, Outcome.NOTED, noted_reason(notification))
+            changes["ddm_status"] = told.value
+    return Folded(replace(current, **changes), Outcome.NOTED, noted_reason(notification))
 
 
 def _verdict(before: Status, told: Status, *, wins: bool) -> tuple[Outcome, str]:

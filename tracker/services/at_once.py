@@ -34,19 +34,24 @@ from .judging import is_odd
 
 def tell(engine: Engine, arrivals: Sequence[Arrival], now: datetime) -> Mapping[int, Done]:
     """Commit the ordinary ones of a batch, and return what they did by their place in it."""
-    rows = dict(_rows(arrivals, now))
-    if not rows:
+    ordinary = dict(_ordinary(arrivals))
+    if not ordinary:
         return {}
     if engine.dialect.name == "sqlite":
-        return ingest_sqlite.tell(engine, rows, _judge(arrivals), now)
-    done = ingest_postgresql.tell(engine, list(rows.values()))
-    found = ((place, done.get(row["fingerprint"])) for place, row in rows.items())
+        kept = {place: _kept(arrivals[place], said) for place, said in ordinary.items()}
+        return ingest_sqlite.tell(engine, kept, _judge(arrivals), now)
+    rows = [_row(arrivals[place], said, now) for place, said in ordinary.items()]
+    done = ingest_postgresql.tell(engine, rows)
+    found = (
+        (place, done.get(row["fingerprint"])) for place, row in zip(ordinary, rows, strict=True)
+    )
     return {place: one for place, one in found if one is not None}
 
 
 def row_of(arrival: Arrival, now: datetime) -> Mapping[str, Any] | None:
     """Return what PostgreSQL is told of a request that may take the quick way, else None."""
-    return dict(_rows([arrival], now)).get(0)
+    said = dict(_ordinary([arrival])).get(0)
+    return None if said is None else _row(arrival, said, now)
 
 
 def _judge(arrivals: Sequence[Arrival]) -> ingest_sqlite.Judge:
@@ -62,7 +67,7 @@ def _judge(arrivals: Sequence[Arrival]) -> ingest_sqlite.Judge:
     return judge
 
 
-def _rows(arrivals: Sequence[Arrival], now: datetime) -> Iterator[tuple[int, dict[str, Any]]]:
+def _ordinary(arrivals: Sequence[Arrival]) -> Iterator[tuple[int, Notification]]:
     seen = set()
     for place, arrival in enumerate(arrivals):
         event = arrival.events[0]
@@ -72,7 +77,7 @@ def _rows(arrivals: Sequence[Arrival], now: datetime) -> Iterator[tuple[int, dic
         if event.notification and event.key and event.key not in seen:
             seen.add(event.key)
             if _is_ordinary(event.notification):
-                yield place, _row(arrival, event.notification, event.key, now)
+                yield place, event.notification
 
 
 def _is_ordinary(notification: Notification) -> bool:
@@ -83,26 +88,34 @@ def _is_ordinary(notification: Notification) -> bool:
     return notification.kind is Kind.DDM
 
 
-def _row(arrival: Arrival, notification: Notification, key: str, now: datetime) -> dict[str, Any]:
+def _kept(arrival: Arrival, notification: Notification) -> dict[str, Any]:
+    """Return what the journal keeps, whatever it does to its message."""
     event = arrival.events[0]
-    told = told_status(notification) if notification.kind is Kind.MMS else None
-    facts = ingest.cut(brought(notification))
     return {
         "fingerprint": event.fingerprint,
         "position": event.position,
         "received_at": arrival.received_at,
         "code": (notification.code or "")[:32],
         "kind": notification.kind,
-        "tracking_key": key,
+        "tracking_key": event.key,
         "occurred_at": notification.timestamp,
         "fields": notification.fields(),
         "remarks": notification.remarks,
         "digest": arrival.digest,
         "content_type": arrival.content_type,
         "body": arrival.body,
+        "handset": notification.handset and notification.handset[:256],
+        "os_of_handset": notification.os and notification.os[:128],
+    }
+
+
+def _row(arrival: Arrival, notification: Notification, now: datetime) -> dict[str, Any]:
+    told = told_status(notification) if notification.kind is Kind.MMS else None
+    facts = ingest.cut(brought(notification))
+    return {
+        **_kept(arrival, notification),
         "recipient": digits(notification.to) or None,
         "mms_id": notification.mms_id,
-        "os_of_handset": notification.os and notification.os[:128],
         "now": now,
         **{name: facts.get(name) for name in BROUGHT},
         **(_told(told) if told else _discovered(notification)),
