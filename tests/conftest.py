@@ -13,6 +13,8 @@ import pytest
 import requests
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import sessionmaker
 
@@ -33,6 +35,13 @@ BROWSER_FLAGS = [
 POSTBACK_TOKEN = "postback-token-of-the-tests"
 SHARED = Path(__file__).parents[1].parent / "shared" / "protocol"
 _numbers = itertools.count()
+
+# A busy machine is no finding. In CI Hypothesis has a profile of its own that says so too.
+hypothesis_settings.register_profile(
+    "busy", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+if "CI" not in os.environ:
+    hypothesis_settings.load_profile("busy")
 
 
 def migrated(database_url: str) -> str:
