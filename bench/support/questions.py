@@ -16,7 +16,9 @@ FIXED = (
     "/", "/overview/today", "/overview/health", "/overview/detail", "/messages", "/messages/live",
     "/batches", "/batches/new", "/journal", "/journal?outcome=unmatched",
     "/journal?outcome=quarantined", "/alerts", "/suppressed", "/gateway", "/templates",
-    "/templates/new", "/handsets", "/help/statuses", "/settings/postback-address", "/api/docs",
+    "/templates/new", "/handsets", "/carriers", "/carriers/import", "/send", "/journal/replay",
+    "/audit", "/messages/views", "/settings/users", "/settings/tokens", "/settings/password",
+    "/settings/two-factor", "/settings/postback-address", "/help/statuses", "/trouble", "/api/docs",
 )  # fmt: skip
 
 
