@@ -44,6 +44,7 @@ def _keep(session: Session, notification: Notification, body: bytes, now: dateti
         digest=hashlib.sha256(body).digest(),
         received_at=now,
         content_type=request.content_type,
+        headers=str(request.headers),
         body=body,
     )
     session.add(kept)

@@ -16,9 +16,12 @@ import requests
 from builders import a_postback, accepted
 from conftest import POSTBACK_TOKEN
 from running import free_port
+from sqlalchemy import select
 
+from tracker.domain.headers import pairs
 from tracker.store import db, postbacks
 from tracker.store.db import Sessions
+from tracker.store.models import PostbackBody
 from tracker.store.postbacks import PostbackFilter
 
 ROOT = Path(__file__).parents[2]
@@ -123,6 +126,18 @@ def test_honest_oddities_are_served(port: int, sessions: Sessions) -> None:
     waiting = head(f"Content-Length: {len(xml)}", "Expect: 100-continue")
     assert status(raw(port, waiting)) == 100
     assert count(sessions) == 1
+
+
+def test_the_worker_keeps_headers_and_not_the_token(port: int, sessions: Sessions) -> None:
+    accepted(sessions)
+    xml = a_postback("N102")
+    lines = [f"Content-Length: {len(xml)}", "Via: 1.1 one", "VIA: 1.1 two", f"Referer: {PATH}"]
+    assert status(raw(port, head(*lines, "Cookie: a=b") + xml)) == 200
+    with sessions() as session:
+        kept = session.scalars(select(PostbackBody.headers)).one()
+    told = [("host", "x"), ("connection", "close"), ("content-length", str(len(xml)))]
+    assert kept is not None
+    assert pairs(kept) == [*told, ("via", "1.1 one"), ("via", "1.1 two")]
 
 
 def test_a_slow_or_silent_crowd_keeps_nobody_waiting(port: int, sessions: Sessions) -> None:

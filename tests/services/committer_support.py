@@ -67,7 +67,8 @@ class Desk:
     def submit(self, *keys: str, patience: float | None = None) -> None:
         until = None if patience is None else time.monotonic() + patience
         for key in keys:
-            arrival = an_arrival(a_postback(TRACKINGID=key), datetime.now(UTC))
+            told = f"x-key: {key}"
+            arrival = an_arrival(a_postback(TRACKINGID=key), datetime.now(UTC), headers=told)
             self.committer.submit(arrival, partial(self.answers.note, key), until)
 
     def wait(self, count: int, seconds: float = 15) -> None:

@@ -40,8 +40,10 @@ def with_messages(
         )  # fmt: skip
 
 
-def an_arrival(body: bytes, at: datetime, content_type: str | None = "text/xml") -> Arrival:
-    return read(body, content_type, zone=DEFAULT_ZONE, now=at)
+def an_arrival(
+    body: bytes, at: datetime, content_type: str | None = "text/xml", headers: str | None = None
+) -> Arrival:
+    return read(body, content_type, headers, zone=DEFAULT_ZONE, now=at)
 
 
 def arrivals(bodies: Sequence[bytes], start: datetime) -> list[Arrival]:

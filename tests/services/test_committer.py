@@ -24,13 +24,14 @@ from committer_support import (
 )
 from conftest import migrated
 from ingest_support import an_arrival, eventually, forbid, message, with_messages
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from tracker.domain.status import Status
 from tracker.services import committer as module
 from tracker.services.committer import Receipt
 from tracker.services.receive import MAX_BATCH
 from tracker.store.db import Sessions
+from tracker.store.models import PostbackBody
 from tracker.store.spool import Spool, SpoolRecord
 
 _numbers = itertools.count()
@@ -192,7 +193,10 @@ def test_a_long_lock_is_no_reason_to_wait_and_none_to_lose_or_double(
         desk.wait(42)
         desk.wait_for_drain()
         found = in_journal(hurried)
+        with hurried() as session:
+            headers = set(session.scalars(select(PostbackBody.headers)))
     assert set(found) == {"warm", "after", *first, *second}
+    assert headers == {f"x-key: {key}" for key in found}
     assert max(found.values()) <= 1
 
 

@@ -379,6 +379,21 @@ def test_the_same_body_twenty_times_in_one_batch_is_one_row(sessions: Sessions) 
     assert count(sessions, PostbackBody) == 1
 
 
+@pytest.mark.parametrize(
+    "body",
+    [a_postback(TRACKINGID="A"), a_postback(TRACKINGID="B"), b"<POSTBACK><CODE>"],
+    ids=["quick", "general", "unreadable"],
+)
+def test_headers_are_kept_with_the_bytes_and_a_repeat_leaves_them(
+    sessions: Sessions, body: bytes
+) -> None:
+    with_messages(sessions, ["A"], START)
+    for headers in ("host: é\nvia: 1", "host: b"):
+        ingested(sessions, [an_arrival(body, START, headers=headers)], START)
+    with sessions() as session:
+        assert session.scalars(select(PostbackBody.headers)).all() == ["host: é\nvia: 1"]
+
+
 def test_the_same_body_from_twenty_threads_at_once_is_one_row(database_url: str) -> None:
     own = [db.connect(database_url) for _ in range(20)]
     with_messages(own[0], ["A"], START)

@@ -28,8 +28,9 @@ def a_record(
     body: bytes = b"<postback/>",
     content_type: str | None = "text/xml",
     received_at: datetime = NOW,
+    headers: str | None = None,
 ) -> SpoolRecord:
-    return SpoolRecord(received_at, content_type, body)
+    return SpoolRecord(received_at, content_type, body, headers)
 
 
 def numbered(number: int) -> SpoolRecord:
@@ -50,7 +51,7 @@ def drained(folder: Path, limit: int = 256) -> list[SpoolRecord]:
 
 
 def segments(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.spool"))
+    return sorted(folder.glob("*.spool*"))
 
 
 def program(*arguments: object) -> "subprocess.Popen[str]":

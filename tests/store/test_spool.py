@@ -63,6 +63,9 @@ def contents(folder: Path) -> dict[str, bytes]:
         a_record(content_type=None),
         a_record(content_type=""),
         a_record(content_type="text/xml; charset=\u00fc\u20ac\U0001f39f \udcff\ud800"),
+        a_record(headers=""),
+        a_record(headers="host: tracker.example\nvia: é"),
+        a_record(content_type=None, headers="host: tracker.example"),
         a_record(received_at=datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)),
         a_record(received_at=datetime.max.replace(tzinfo=UTC)),
         a_record(received_at=datetime.min.replace(tzinfo=UTC)),
@@ -71,6 +74,41 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_record_comes_out_as_it_went_in(spool: Spool, folder: Path, record: SpoolRecord) -> None:
     spool.append([numbered(1), record, numbered(2)])
     assert drained(folder) == [numbered(1), record, numbered(2)]
+
+
+# As the version before the headers wrote them: a mark, then two records, one without content type.
+VERSION_1 = (
+    "89554e54494c0d0a000000000000001498a0de4a"
+    "8953504f4f4c0d0a0100064c2bc71942cb000000080000000b1dfb874ec854596d746578742f786d6c"
+    "3c706f73746261636b2f3e"
+    "8953504f4f4c0d0a0100064c2bc71942cbffffffff00000004b8d07f6bac3aaaf03c782f3e"
+)
+
+
+def test_a_file_of_an_older_version_is_counted_and_drained_with_ours(
+    spool: Spool, folder: Path
+) -> None:
+    keep(spool, [1])
+    older = folder / "20260101T000000.000000Z-1-00000000.spool"
+    older.write_bytes(bytes.fromhex(VERSION_1))
+    assert spool.state().records == 3
+    old = [a_record(), a_record(b"<x/>", content_type=None)]
+    assert drained(folder) == [*old, numbered(1)]
+    assert not segments(folder)
+
+
+def test_a_torn_record_of_an_older_version_is_cut(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    older = folder / "20260101T000000.000000Z-1-00000000.spool"
+    for cut in (1, 10, 36):
+        older.write_bytes(bytes.fromhex(VERSION_1)[:-cut])
+        assert drained(folder) == [a_record()]
+        assert not any(folder.iterdir())
+
+
+def test_older_versions_leave_our_files_alone(spool: Spool, folder: Path) -> None:
+    keep(spool, [1])
+    assert [path.suffix for path in segments(folder)] == [".spool2"]
 
 
 def test_a_time_of_another_zone_comes_out_in_utc(spool: Spool, folder: Path) -> None:

@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from tracker.config import DEFAULT_ZONE
 from tracker.services import accounts, receive
+from tracker.services.arrivals import read
 from tracker.store.db import Sessions
 from tracker.store.models import Role
 
@@ -53,12 +54,17 @@ def press(client: FlaskClient, path: str, **form: str) -> TestResponse:
     return client.post(path, data={"csrf_token": token_of(client.get("/messages")), **form})
 
 
-def arrived(sessions: Sessions, body: bytes | None = None, content_type: str = "text/xml") -> int:
+def arrived(
+    sessions: Sessions,
+    body: bytes | None = None,
+    content_type: str = "text/xml",
+    headers: str | None = None,
+) -> int:
     """Record a postback and return its id."""
-    recorded = receive.record(
-        sessions, body or a_postback(), content_type, zone=DEFAULT_ZONE, now=datetime.now(UTC)
-    )
-    return recorded[0].postback_id
+    now = datetime.now(UTC)
+    arrival = read(body or a_postback(), content_type, headers, zone=DEFAULT_ZONE, now=now)
+    recorded = receive.ingest(sessions, [arrival], zone=DEFAULT_ZONE, now=now)
+    return recorded[0][0].postback_id
 
 
 def page_of(public_id: UUID, *more: object) -> str:

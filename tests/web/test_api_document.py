@@ -122,6 +122,9 @@ def test_answers_have_the_fields_of_the_document_and_no_others(
     assert list(timeline[0]) == list(schemas["TimelineEntry"]["properties"])
     (postback,) = api.get("/postbacks").json["items"]
     assert set(postback) <= set(schemas["Postback"]["properties"])
+    whole = api.get(f"/postbacks/{postback['id']}").json
+    assert set(whole) == {*postback, "headers"}
+    valid(told, {"$ref": "#/components/schemas/Postback"}, whole)
     assert api.put("/templates/45633", TICKET_EXAMPLE).status_code == 201
     template = api.get("/templates/45633").json
     assert list(template) == list(schemas["Template"]["properties"])

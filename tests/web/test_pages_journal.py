@@ -302,6 +302,25 @@ def test_a_postback_without_a_message_has_a_page(app: Flask, session_factory: Se
         assert part in words(page)
 
 
+def test_the_page_shows_the_headers_that_were_kept(app: Flask, session_factory: Sessions) -> None:
+    operator = visitor(app)
+    public_id = accepted(session_factory)
+    told = arrived(session_factory, headers="user-agent: Poster/1\nvia: 1.1 a\nvia: 1.1 <b>")
+    for path in (f"/journal/{told}", page_of(public_id, "postbacks", told)):
+        said = words(operator.get(path))
+        assert "user-agent Poster/1 via 1.1 a via 1.1 <b> Of the request" in said
+    by_hand = arrived(session_factory, a_postback("N101"))
+    assert "They were not kept" in words(operator.get(f"/journal/{by_hand}"))
+    bare = arrived(session_factory, a_postback("E101"), headers="")
+    assert "The request had none." in words(operator.get(f"/journal/{bare}"))
+
+
+def test_viewers_see_no_number_in_a_header(app: Flask, session_factory: Sessions) -> None:
+    told = arrived(session_factory, headers=f"x-msisdn: {NUMBER}\nx-request-id: 4711")
+    said = words(visitor(app, Role.VIEWER).get(f"/journal/{told}"))
+    assert "x-msisdn •••143 x-request-id 4711" in said
+
+
 def test_hostile_text_stays_text_on_every_page(app: Flask, session_factory: Sessions) -> None:
     escaped = HOSTILE.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     postback_id = arrived(

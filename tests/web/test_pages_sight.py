@@ -75,7 +75,7 @@ def places(app: Flask, session_factory: Sessions) -> dict[str, list[object]]:
     assert begin_call(sessions, claimed, now) is not None
     send.record(sessions, claimed, Unknown("no answer in time"), zone=DEFAULT_ZONE, now=now)
     found = [
-        arrived(sessions, a_postback("N101")),
+        arrived(sessions, a_postback("N101"), headers=f"x-msisdn: {NUMBER}\nx-{OTHER}: {SPELLED}"),
         arrived(sessions, a_postback("E102", STATUSDETAILS=f"Not reached: {SPELLED}")),
         arrived(sessions, a_postback("N102", TO=OTHER)),
         arrived(sessions, a_postback("N102", TRACKINGID="NOBODYS", TO=f"+{OTHER}")),

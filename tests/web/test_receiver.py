@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 
@@ -43,6 +44,23 @@ def test_every_transport_is_read(
     assert answer.status_code == HTTPStatus.OK
     assert answer.text.startswith("applied: ")
     assert reloaded(session_factory, public_id).status.value == "delivered"
+
+
+def test_the_headers_of_the_first_are_kept_without_secrets(
+    client: FlaskClient, session_factory: Sessions, now: datetime
+) -> None:
+    api_token = accounts.create_token(session_factory, "t", actor="test", now=now).token
+    told = {"User-Agent": "Poster/1", "X-Original-URI": URL, "Authorization": "Basic x"}
+    client.post(URL, data=XML, content_type="text/xml", headers=told)
+    client.post(URL, data=XML, content_type="text/xml", headers={"User-Agent": "Poster/2"})
+    headers = {"Authorization": f"Bearer {api_token}"}
+    (item,) = client.get("/api/v1/postbacks", headers=headers).get_json()["items"]
+    assert "headers" not in item
+    kept = client.get(f"/api/v1/postbacks/{item['id']}", headers=headers).get_json()["headers"]
+    found = {one["name"]: one["value"] for one in kept}
+    length = str(len(XML))
+    host = {"host": "localhost", "content-type": "text/xml", "content-length": length}
+    assert found == {**host, "user-agent": "Poster/1"}
 
 
 def test_a_repeat_is_200_too(client: FlaskClient, session_factory: Sessions) -> None:

@@ -36,19 +36,28 @@ class Event:
 class Arrival:
     """One postback request, read and not yet judged.
 
-    With `may_wait` False it is kept only when it tells of something known: its source has sent too
-    many unknown tracking ids.
+    `headers` are what `domain.headers` keeps of them; None when there were none to look at. With
+    `may_wait` False it is kept only when it tells of something known: its source has sent too many
+    unknown tracking ids.
     """
 
     body: bytes
     content_type: str | None
+    headers: str | None
     received_at: datetime
     digest: bytes
     events: tuple[Event, ...]
     may_wait: bool = True
 
 
-def read(body: bytes, content_type: str | None, *, zone: ZoneInfo, now: datetime) -> Arrival:
+def read(
+    body: bytes,
+    content_type: str | None,
+    headers: str | None = None,
+    *,
+    zone: ZoneInfo,
+    now: datetime,
+) -> Arrival:
     """Read one postback request.
 
     Raises:
@@ -58,27 +67,39 @@ def read(body: bytes, content_type: str | None, *, zone: ZoneInfo, now: datetime
     try:
         found = parse_postback(document_of(body, content_type), zone=zone)
     except UnreadablePostbackError as error:
-        return _unreadable(body, content_type, digest, str(error), now)
+        return _unreadable(body, content_type, headers, digest, str(error), now)
     events = tuple(
         Event(hashlib.sha256(n.fingerprint_text.encode()).digest(), position, n)
         for position, n in enumerate(found)
     )
-    return Arrival(body, content_type, now, digest, events)
+    return Arrival(body, content_type, headers, now, digest, events)
 
 
 def read_spooled(
-    body: bytes, content_type: str | None, *, zone: ZoneInfo, received_at: datetime
+    body: bytes,
+    content_type: str | None,
+    headers: str | None = None,
+    *,
+    zone: ZoneInfo,
+    received_at: datetime,
 ) -> Arrival:
     """Read a request that was acknowledged before: nothing of it may be refused any more."""
     try:
-        return read(body, content_type, zone=zone, now=received_at)
+        return read(body, content_type, headers, zone=zone, now=received_at)
     except NotAPostbackError as error:
-        return unread(body, content_type, str(error), now=received_at)
+        return unread(body, content_type, str(error), headers, now=received_at)
 
 
-def unread(body: bytes, content_type: str | None, reason: str, *, now: datetime) -> Arrival:
+def unread(
+    body: bytes,
+    content_type: str | None,
+    reason: str,
+    headers: str | None = None,
+    *,
+    now: datetime,
+) -> Arrival:
     """Return a request out of which nothing was read; it is quarantined with its bytes."""
-    return _unreadable(body, content_type, _digest(body, content_type), reason, now)
+    return _unreadable(body, content_type, headers, _digest(body, content_type), reason, now)
 
 
 def read_again(kept: BodyRow, position: int, zone: ZoneInfo) -> Notification:
@@ -90,10 +111,16 @@ def read_again(kept: BodyRow, position: int, zone: ZoneInfo) -> Notification:
 
 
 def _unreadable(
-    body: bytes, content_type: str | None, digest: bytes, reason: str, now: datetime
+    body: bytes,
+    content_type: str | None,
+    headers: str | None,
+    digest: bytes,
+    reason: str,
+    now: datetime,
 ) -> Arrival:
     fingerprint = hashlib.sha256(b"unreadable\0" + digest).digest()
-    return Arrival(body, content_type, now, digest, (Event(fingerprint, 0, None, reason),))
+    events = (Event(fingerprint, 0, None, reason),)
+    return Arrival(body, content_type, headers, now, digest, events)
 
 
 def _digest(body: bytes, content_type: str | None) -> bytes:

@@ -103,6 +103,7 @@ def _kept(arrival: Arrival, notification: Notification) -> dict[str, Any]:
         "remarks": notification.remarks,
         "digest": arrival.digest,
         "content_type": arrival.content_type,
+        "headers": arrival.headers,
         "body": arrival.body,
         "handset": notification.handset and notification.handset[:256],
         "os_of_handset": notification.os and notification.os[:128],

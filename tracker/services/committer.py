@@ -318,7 +318,8 @@ def ingest_spooled(
         SpoolError: one could not be set aside; so do they then.
     """
     arrivals = [
-        read_spooled(r.body, r.content_type, zone=zone, received_at=r.received_at) for r in records
+        read_spooled(r.body, r.content_type, r.headers, zone=zone, received_at=r.received_at)
+        for r in records
     ]
     results = receive.ingest_each(sessions, arrivals, zone=zone, now=now)
     refused = []
@@ -333,4 +334,4 @@ def ingest_spooled(
 
 
 def _record(arrival: Arrival) -> SpoolRecord:
-    return SpoolRecord(arrival.received_at, arrival.content_type, arrival.body)
+    return SpoolRecord(arrival.received_at, arrival.content_type, arrival.body, arrival.headers)

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from tracker.domain.headers import pairs
 from tracker.domain.reasons import status_reason
 from tracker.store import batches, messages
-from tracker.store.rows import ContentRow, MessageRow, PostbackRow
+from tracker.store.rows import BodyRow, ContentRow, MessageRow, PostbackRow
 
 from .answers import Offer
 from .timeline import TimelineEntry
@@ -106,6 +107,14 @@ def candidate(offer: Offer) -> Json:
         "mms_id": offer.mms_id,
         "why": offer.why,
     }
+
+
+def whole_postback(row: PostbackRow, kept: BodyRow) -> Json:
+    """Return one postback as a JSON object, with the headers of its request if they were kept."""
+    told = None
+    if kept.headers is not None:
+        told = [{"name": name, "value": value} for name, value in pairs(kept.headers)]
+    return {**postback_object(row), "headers": told}
 
 
 def postback_object(row: PostbackRow) -> Json:

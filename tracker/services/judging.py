@@ -86,6 +86,7 @@ def keep_body(changes: Changes, arrival: Arrival) -> None:
             "digest": arrival.digest,
             "received_at": arrival.received_at,
             "content_type": arrival.content_type,
+            "headers": arrival.headers,
             "body": arrival.body,
         }
 

@@ -173,7 +173,9 @@ def _alone(sessions: Sessions, arrival: Arrival, zone: ZoneInfo, now: datetime) 
             return error
         reason = f"It could not be stored as it is: {type(error).__name__}."
     content_type = ascii(arrival.content_type)[1:-1] if arrival.content_type else None
-    quarantined = unread(arrival.body, content_type, reason, now=arrival.received_at)
+    quarantined = unread(
+        arrival.body, content_type, reason, arrival.headers, now=arrival.received_at
+    )
     try:
         return ingest(sessions, [quarantined], zone=zone, now=now)[0]
     except Exception as error:  # noqa: BLE001

@@ -31,7 +31,7 @@ _LOCK: Final = text(
     "SELECT pg_advisory_xact_lock(number)"
     " FROM (SELECT DISTINCT unnest(CAST(:numbers AS bigint[])) AS number ORDER BY 1) AS numbers"
 )
-BODY: Final = ("digest", "received_at", "content_type", "body")
+BODY: Final = ("digest", "received_at", "content_type", "headers", "body")
 EVENT: Final = (
     "fingerprint", "position", "received_at", "code", "kind", "tracking_key", "occurred_at",
     "fields", "remarks",

@@ -31,7 +31,7 @@ from tracker.domain.status import FAILURES, LABELS
 
 from .bulk import row_without_types, type_of
 from .db import driver_connection
-from .ingest import EVENT, Done
+from .ingest import BODY, EVENT, Done
 from .models import Message, Postback
 
 _NAME: Final = b"tell"  # of the prepared statement
@@ -39,10 +39,10 @@ _NO_SUCH_STATEMENT: Final = b"26000"
 _KNOWN_STATEMENT: Final = b"42P05"
 BROUGHT: Final = (*FACTS, "sender_used")
 _OWN: Final = {
-    "digest": "bytea", "content_type": "text", "body": "bytea", "recipient": "text",
-    "mms_id": "text", "told": "text", "told_rank": "int", "label": "text", "is_failure": "bool",
-    "is_final": "bool", "tie": "int", "ddm": "text", "ddm_rank": "int", "noted": "text",
-    "os_of_handset": "text", "now": "timestamptz",
+    "digest": "bytea", "content_type": "text", "headers": "text", "body": "bytea",
+    "recipient": "text", "mms_id": "text", "told": "text", "told_rank": "int", "label": "text",
+    "is_failure": "bool", "is_final": "bool", "tie": "int", "ddm": "text", "ddm_rank": "int",
+    "noted": "text", "os_of_handset": "text", "now": "timestamptz",
 }  # fmt: skip
 
 
@@ -128,8 +128,8 @@ WITH new AS MATERIALIZED (
 ), judged AS MATERIALIZED (
     SELECT old.*, {_wins()} AS wins FROM old
 ), bodies AS (
-    INSERT INTO postback_bodies (digest, received_at, content_type, body)
-    SELECT digest, received_at, content_type, body FROM judged
+    INSERT INTO postback_bodies ({", ".join(BODY)})
+    SELECT {", ".join(BODY)} FROM judged
     ON CONFLICT (digest) DO UPDATE SET digest = excluded.digest
     RETURNING id, digest
 ), written AS (

@@ -142,6 +142,7 @@ class PostbackBody(Base):
     digest: Mapped[bytes] = mapped_column(unique=True)  # SHA-256 of content type and bytes
     received_at: Mapped[datetime]
     content_type: Mapped[str | None]  # whole: the bytes cannot be read again without it
+    headers: Mapped[str | None]  # of the first such request, see domain.headers
     body: Mapped[bytes]
 
 

@@ -100,7 +100,7 @@ def by_ids(session: Session, postback_ids: Collection[int]) -> list[PostbackRow]
 
 
 def body(session: Session, body_id: int) -> BodyRow:
-    """Return the exact bytes that a postback came in."""
+    """Return the exact bytes that a postback came in, and what is kept of its headers."""
     return bodies(session, [body_id])[body_id]
 
 
@@ -108,7 +108,12 @@ def bodies(session: Session, body_ids: Iterable[int]) -> dict[int, BodyRow]:
     """Return the exact bytes of several requests by their ids."""
     found = session.scalars(select(PostbackBody).where(PostbackBody.id.in_(list(body_ids))))
     return {
-        row.id: BodyRow(received_at=row.received_at, content_type=row.content_type, body=row.body)
+        row.id: BodyRow(
+            received_at=row.received_at,
+            content_type=row.content_type,
+            headers=row.headers,
+            body=row.body,
+        )
         for row in found
     }
 

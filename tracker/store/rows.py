@@ -126,10 +126,11 @@ class PostbackRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyRow:
-    """The exact bytes of a postback request."""
+    """The exact bytes of a postback request, and its headers as `domain.headers` kept them."""
 
     received_at: datetime
     content_type: str | None
+    headers: str | None
     body: bytes
 
 

@@ -4,7 +4,7 @@ The format is our own because what stands in for the database must be no more th
 bytes, written and read back when everything else fails; queues built on SQLite or pickle answer
 before the disk has it, and stop at the first bytes they cannot read.
 
-    <folder>/<time>-<pid>-<random>.spool    postbacks, in order; see `spool_format`
+    <folder>/<time>-<pid>-<random>.spool2   postbacks, in order; see `spool_format`
     <folder>/damaged/<file>.<offset>        bytes that are no record, kept for people
 
 Every file has one process that writes it. A lock (`flock`) is held on it during an append, and
@@ -41,7 +41,7 @@ SEGMENT_BYTES: Final = 8 * 1024**2  # then the next file, so that a drain gives 
 MEASURE_SECONDS: Final = 1.0
 APPEND_TRIES: Final = 10  # a drain may catch even a file just made, in the moment before its lock
 
-_NAME: Final = re.compile(r"\d{8}T\d{6}\.\d{6}Z-\d+-[0-9a-f]{8}\.spool")
+_NAME: Final = re.compile(r"\d{8}T\d{6}\.\d{6}Z-\d+-[0-9a-f]{8}\.spool2?")
 _SENTENCES: Final = {
     errno.ENOSPC: "the disk of the spool is full",
     errno.EDQUOT: "the disk quota of the spool is used up",

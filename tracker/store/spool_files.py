@@ -25,7 +25,7 @@ class Segment:
     """The file that this process appends to."""
 
     def __init__(self, folder: Path) -> None:
-        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{os.getpid()}-{secrets.token_hex(4)}.spool"
+        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{os.getpid()}-{secrets.token_hex(4)}.spool2"
         self.path = folder / name
         self.owner = os.getpid()
         self.size = 0  # up to here all is acknowledged

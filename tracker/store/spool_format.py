@@ -2,13 +2,14 @@ r"""How postbacks lie in a spool file: how far it is done, then record after rec
 
     file    mark, record, record, ...
     mark    8s magic  Q offset below which all is done  I CRC32 of the above
-    record  8s magic  B version  q received_at in microseconds since 1970  I I lengths
+    record  8s magic  B version  q received_at in microseconds since 1970  I I I lengths
             I CRC32 of all but this header's own checksum  I CRC32 of the header
-            content type  body
+            content type  headers  body
 
 Numbers are big-endian. The bytes of content type and body lie there as they came, so that a person
 can still read them with any pager. A changed format takes another file suffix, not only another
-version: older programs leave files alone whose names they do not know.
+version: older programs leave files alone whose names they do not know. Version 1, which lies in
+files `.spool`, has neither headers nor their length, and is read still.
 """
 
 import os
@@ -29,10 +30,11 @@ FIRST_RECORD: Final = _MARK.size + _CHECKSUM.size
 
 # As in PNG: a byte no text begins with, and a line end that a change of line ends would break.
 MAGIC: Final = b"\x89SPOOL\r\n"
-VERSION: Final = 1
-_FIELDS: Final = struct.Struct(">8sBqII")
-_HEADER: Final = struct.Struct(f"{_FIELDS.format}II")
-_NO_CONTENT_TYPE: Final = 0xFFFFFFFF
+VERSION: Final = 2
+_FIELDS: Final = {1: struct.Struct(">8sBqII"), VERSION: struct.Struct(">8sBqIII")}
+_CHECKSUMS: Final = 2 * _CHECKSUM.size
+_HEADER_BYTES: Final = _FIELDS[VERSION].size + _CHECKSUMS  # no version has more
+_NONE: Final = 0xFFFFFFFF  # for the length of a text that is not there
 
 _SEARCH_BYTES: Final = 64 * 1024
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,11 +43,15 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class SpoolRecord:
-    """One postback request as it came; `received_at` is aware, `body` the exact bytes."""
+    """One postback request; `received_at` is aware, `body` the exact bytes.
+
+    `headers` are what `domain.headers` keeps of them.
+    """
 
     received_at: datetime
     content_type: str | None
     body: bytes
+    headers: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +86,22 @@ def encode(record: SpoolRecord) -> bytes:
     """
     if record.received_at.tzinfo is None:
         raise ValueError(f"a time without a zone cannot be kept: {record.received_at.isoformat()}")
-    # A header may hold anything, and what came is kept: lone surrogates must not be an error.
-    content_type = (record.content_type or "").encode("utf-8", "surrogatepass")
-    fields = _FIELDS.pack(
+    content_type, headers = _bytes(record.content_type), _bytes(record.headers)
+    fields = _FIELDS[VERSION].pack(
         MAGIC,
         VERSION,
         (record.received_at - _EPOCH) // _MICROSECOND,
-        _NO_CONTENT_TYPE if record.content_type is None else len(content_type),
+        _NONE if record.content_type is None else len(content_type),
+        _NONE if record.headers is None else len(headers),
         len(record.body),
     )
-    fields += _checksum(fields, content_type, record.body)
-    return b"".join((fields, _checksum(fields), content_type, record.body))
+    fields += _checksum(fields, content_type, headers, record.body)
+    return b"".join((fields, _checksum(fields), content_type, headers, record.body))
+
+
+def _bytes(text: str | None) -> bytes:
+    # A header may hold anything, and what came is kept: lone surrogates must not be an error.
+    return (text or "").encode("utf-8", "surrogatepass")
 
 
 def mark(done_until: int) -> bytes:
@@ -137,36 +148,59 @@ def tally(file: int, known: Tally, end: int) -> Tally:
 
 class _Header(NamedTuple):
     received_at: datetime
-    content_type_bytes: int | None
+    text_lengths: list[int | None]  # of content type and headers; None for what is not there
     body_bytes: int
     checksum: bytes
     fields: bytes
 
     @property
+    def payload_at(self) -> int:
+        """Where the payload begins, from where the record does."""
+        return len(self.fields) + _CHECKSUMS
+
+    @property
     def size(self) -> int:
         """Bytes of the whole record."""
-        return _HEADER.size + (self.content_type_bytes or 0) + self.body_bytes
+        return self.payload_at + sum(length or 0 for length in self.text_lengths) + self.body_bytes
+
+    def record(self, payload: bytes) -> SpoolRecord:
+        """Return what the payload holds; UnicodeDecodeError when a text is none."""
+        texts: list[str | None] = []
+        for length in self.text_lengths:
+            text, payload = payload[: length or 0], payload[length or 0 :]
+            texts.append(None if length is None else text.decode("utf-8", "surrogatepass"))
+        return SpoolRecord(self.received_at, texts[0], payload, texts[1])
 
 
 def _header(raw: bytes) -> _Header | None:
     """Read a header; it has a checksum of its own, so that a length can be trusted."""
-    checked = _FIELDS.size + _CHECKSUM.size
-    if len(raw) < _HEADER.size or _checksum(raw[:checked]) != raw[checked : _HEADER.size]:
+    layout = _layout(raw)
+    if layout is None or len(raw) < layout.size + _CHECKSUMS:
         return None
-    magic, version, microseconds, content_type, body = _FIELDS.unpack_from(raw)
-    if magic != MAGIC or version != VERSION:
+    checked = layout.size + _CHECKSUM.size
+    if _checksum(raw[:checked]) != raw[checked : checked + _CHECKSUM.size]:
         return None
+    _, _, microseconds, content_type, *headers, body = layout.unpack_from(raw)
     try:
         received_at = _EPOCH + microseconds * _MICROSECOND
     except OverflowError:  # checksums that fit by chance, or bytes that somebody made up in a body
         return None
-    length = None if content_type == _NO_CONTENT_TYPE else content_type
-    return _Header(received_at, length, body, raw[_FIELDS.size : checked], raw[: _FIELDS.size])
+    lengths = [None if n == _NONE else n for n in (content_type, *(headers or [_NONE]))]
+    return _Header(received_at, lengths, body, raw[layout.size : checked], raw[: layout.size])
+
+
+def _layout(raw: bytes) -> struct.Struct | None:
+    """Return what the version of a record says of its header; None when it is none we know."""
+    return _FIELDS.get(raw[len(MAGIC)]) if len(raw) > len(MAGIC) and _is_begun(raw) else None
+
+
+def _is_begun(raw: bytes) -> bool:
+    return MAGIC.startswith(raw[: len(MAGIC)])
 
 
 def _header_at(file: int, at: int, end: int) -> _Header | None:
     """Read the header of a record that does not reach over the end."""
-    header = _header(os.pread(file, _HEADER.size, at))
+    header = _header(os.pread(file, _HEADER_BYTES, at))
     return header if header and at + header.size <= end else None
 
 
@@ -174,17 +208,13 @@ def _record_at(file: int, at: int, end: int) -> Piece | None:
     header = _header_at(file, at, end)
     if header is None:
         return None
-    payload = os.pread(file, header.size - _HEADER.size, at + _HEADER.size)
+    payload = os.pread(file, header.size - header.payload_at, at + header.payload_at)
     if _checksum(header.fields, payload) != header.checksum:
         return None
-    split = header.content_type_bytes or 0
     try:
-        text = payload[:split].decode("utf-8", "surrogatepass")
+        return Piece(at, at + header.size, header.record(payload))
     except UnicodeDecodeError:  # as with the time above
         return None
-    content_type = None if header.content_type_bytes is None else text
-    record = SpoolRecord(header.received_at, content_type, payload[split:])
-    return Piece(at, at + header.size, record)
 
 
 def _gap(file: int, at: int, end: int) -> Piece:
@@ -199,11 +229,13 @@ def _gap(file: int, at: int, end: int) -> Piece:
 
 
 def _is_torn(file: int, at: int, end: int) -> bool:
-    raw = os.pread(file, _HEADER.size, at)
+    raw = os.pread(file, _HEADER_BYTES, at)
     header = _header(raw)
     if header is not None:
         return at + header.size > end
-    return len(raw) < _HEADER.size and MAGIC.startswith(raw[: len(MAGIC)])
+    layout = _layout(raw)
+    needed = layout.size + _CHECKSUMS if layout else len(MAGIC) + 1
+    return len(raw) < needed and _is_begun(raw)
 
 
 def _magics(file: int, at: int, end: int) -> Iterator[int]:

@@ -18,6 +18,8 @@ from http import HTTPStatus
 from threading import get_ident
 from typing import TYPE_CHECKING, Final, cast
 
+from tracker.domain.headers import kept
+
 from .reading import Reader, Request
 from .receiver import Answer
 from .wsgi import Exchange
@@ -196,6 +198,7 @@ class Connection(asyncio.Protocol):
         """Hand a postback to the receiver, here or in a thread."""
         receiver = self._server.receiver
         assert receiver is not None  # noqa: S101  # it has let the request in
+        headers = kept(request.fields, request.token)
 
         def done(answer: Answer) -> None:
             if get_ident() == self._server.thread:
@@ -204,7 +207,8 @@ class Connection(asyncio.Protocol):
                 self._server.loop.call_soon_threadsafe(self._reply, request, answer)
 
         try:
-            receiver.take(bytes(request.body), request.field(b"content-type"), source, done)
+            content_type = request.field(b"content-type")
+            receiver.take(bytes(request.body), content_type, headers, source, done)
         except Exception:
             log.exception("postback not stored")
             done(Answer(503, "not stored; send it again"))

@@ -9,6 +9,8 @@ from typing import Final
 
 from flask import Blueprint, Response, request
 
+from tracker.domain.headers import kept
+
 from . import bodies, context
 from .receiver import RECEIVER, Answer, Receiver
 
@@ -37,7 +39,8 @@ def receive_postback(token: str) -> Response:
     except bodies.BrokenOffError:
         return _response(receiver.broken_off(source))
     answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
-    receiver.take(body, request.headers.get("Content-Type"), source, answers.put)
+    content_type, headers = request.headers.get("Content-Type"), kept(_fields(), token)
+    receiver.take(body, content_type, headers, source, answers.put)
     try:
         return _response(answers.get(timeout=ANSWER_SECONDS))
     except queue.Empty:
@@ -56,6 +59,14 @@ def _source() -> str:
     before = request.environ.get("werkzeug.proxy_fix.orig", request.environ)
     peer = before.get("REMOTE_ADDR") or ""
     return the_receiver().source(peer, request.headers.get("X-Forwarded-For"))
+
+
+def _fields() -> list[tuple[bytes, bytes]]:
+    """Return the header fields as the worker of ours reads them: bytes, names in lower case."""
+    return [
+        (name.lower().encode("latin-1", "replace"), value.encode("latin-1", "replace"))
+        for name, value in request.headers
+    ]
 
 
 def _response(answer: Answer) -> Response:

@@ -89,6 +89,7 @@ class Request:
         "source",
         "spill",
         "target",
+        "token",
         "version",
     )  # fmt: skip
 
@@ -103,6 +104,7 @@ class Request:
         self.is_persistent = False
         self.expects = False  # the client waits for "100 Continue"
         self.source: str | None = None  # who sends it, when it is for the receiver
+        self.token = ""  # by which it is
         self.answer: Answer | None = None  # when it was refused
 
     @property
@@ -288,7 +290,7 @@ class Reader:
         source = receiver.source(self._peer, request.field(b"x-forwarded-for"))
         if (refusal := receiver.refusal(token, source)) is not None:
             raise RefusedError(refusal)
-        request.source = source
+        request.source, request.token = source, token
         request.limit = MAX_BODY_BYTES
 
     def _too_large(self, request: Request) -> Answer:

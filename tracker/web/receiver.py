@@ -146,12 +146,17 @@ class Receiver:
         return None
 
     def take(
-        self, body: bytes, content_type: str | None, source: str, done: Callable[[Answer], None]
+        self,
+        body: bytes,
+        content_type: str | None,
+        headers: str,
+        source: str,
+        done: Callable[[Answer], None],
     ) -> None:
         """Keep one postback; `done` is called once, with the answer, perhaps at once."""
-        now = datetime.now(UTC)
+        zone, now = self._settings.gateway_zone, datetime.now(UTC)
         try:
-            arrival = arrivals.read(body, content_type, zone=self._settings.gateway_zone, now=now)
+            arrival = arrivals.read(body, content_type, headers, zone=zone, now=now)
         except NotAPostbackError as error:
             metrics.refused("not a postback")
             self._say("postback rejected", source, reason=str(error), bytes=len(body))
@@ -160,7 +165,7 @@ class Receiver:
         except Exception as error:  # our fault: the bytes are kept all the same
             log.exception("a postback could not be read")
             reason = f"It could not be read: {type(error).__name__}."
-            arrival = arrivals.unread(body, content_type, reason, now=now)
+            arrival = arrivals.unread(body, content_type, reason, headers, now=now)
         if not self._may_send_unknown(source, len(arrival.events)):
             arrival = replace(arrival, may_wait=False)
         keeper = self._lane or self._committer

@@ -16,14 +16,14 @@ from tracker.services import describe, rejudge, replay
 from tracker.store import messages, postbacks
 from tracker.store.models import Scope
 from tracker.store.postbacks import PostbackFilter
-from tracker.store.rows import PostbackRow
+from tracker.store.rows import BodyRow, PostbackRow
 
 from .. import context
 from ..problems import ApiError
 from . import bp, reading
 from .describing import answer, described, in_path, in_query, listed
 from .reading import Reader
-from .schemas import DRY_RUN, POSTBACK, POSTBACK_EXAMPLE, POSTBACK_ID
+from .schemas import DRY_RUN, HEADERS_EXAMPLE, POSTBACK, POSTBACK_EXAMPLE, POSTBACK_ID
 
 _FILTERS: Final[Mapping[str, Reader]] = {
     "outcome": partial(reading.word, Outcome),
@@ -76,12 +76,13 @@ def list_postbacks() -> tuple[dict[str, Any], dict[str, str]]:
     "Look at a postback",
     scope=Scope.READ,
     parameters=_PATH,
-    answers={200: answer("The postback.", POSTBACK, POSTBACK_EXAMPLE)},
+    answers={200: answer("The postback.", POSTBACK, {**POSTBACK_EXAMPLE, **HEADERS_EXAMPLE})},
     errors=(404,),
 )
 def get_postback(postback_id: str) -> dict[str, Any]:
-    """Return one postback."""
-    return describe.postback_object(_postback(postback_id))
+    """Return one postback, with what is kept of the headers of the request that brought it."""
+    row = _postback(postback_id)
+    return describe.whole_postback(row, _kept(row))
 
 
 @bp.get("/postbacks/<postback_id>/raw")
@@ -101,8 +102,7 @@ def get_postback(postback_id: str) -> dict[str, Any]:
 def get_postback_raw(postback_id: str) -> Response:
     """Return the exact bytes of the request that brought the postback."""
     row = _postback(postback_id)
-    with context.sessions()() as session:
-        kept = postbacks.body(session, row.body_id)
+    kept = _kept(row)
     # Never the sender's own type: nothing of it may run in a browser.
     answer = Response(kept.body, mimetype="application/octet-stream")
     answer.headers["Content-Disposition"] = f"attachment; filename=postback-{row.id}.bin"
@@ -160,6 +160,11 @@ def _dry_run(row: PostbackRow, zone: ZoneInfo, now: datetime) -> dict[str, Any]:
             "message_id": after,
         },
     }
+
+
+def _kept(row: PostbackRow) -> BodyRow:
+    with context.sessions()() as session:
+        return postbacks.body(session, row.body_id)
 
 
 def _postback(text: str) -> PostbackRow:

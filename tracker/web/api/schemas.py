@@ -458,12 +458,31 @@ POSTBACK_EXAMPLE: Final[Json] = {
     "state": "delivered",
     "timestamp": "2026-11-27T17:00:21Z",
 }
+HEADERS_EXAMPLE: Final[Json] = {
+    "headers": [
+        {"name": "host", "value": "tracker.example"},
+        {"name": "user-agent", "value": "Jakarta Commons-HttpClient/3.1"},
+        {"name": "content-type", "value": "text/xml; charset=UTF-8"},
+    ]
+}
+_HEADERS: Final[Json] = {
+    "type": ["array", "null"],
+    "items": closed({"name": TEXT, "value": TEXT}, ["name", "value"]),
+    "description": "Only where one postback is looked at: the headers of the request that brought"
+    " its bytes first, in their order, without those that carry secrets. Names are in lower case;"
+    " `…` says how many more there were, and a long value how long it was. Null when they were not"
+    " kept.",
+}
 POSTBACK: Final = component(
     "Postback",
     {
         "type": "object",
         "description": "Our six facts, and what the postback says; what it does not say is absent.",
-        "properties": {**_OURS, **{name: _OTHER_THAN_TEXT.get(name, TEXT) for name in TOLD}},
+        "properties": {
+            **_OURS,
+            **{name: _OTHER_THAN_TEXT.get(name, TEXT) for name in TOLD},
+            "headers": _HEADERS,
+        },
         "required": list(_OURS),
     },
     POSTBACK_EXAMPLE,

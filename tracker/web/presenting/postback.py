@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tracker.domain import numbers
+from tracker.domain.headers import pairs
 from tracker.protocol.notification import Kind
 from tracker.protocol.transport import document_of
 from tracker.store.rows import BodyRow, PostbackRow
@@ -29,6 +30,7 @@ class PostbackView:
     remarks: list[str]
     body: str
     body_note: str | None
+    headers: list[tuple[str, str]] | None  # None: they were not kept
 
 
 def postback_view(row: PostbackRow, body: BodyRow, sight: Sight = WHOLE) -> PostbackView:
@@ -46,6 +48,7 @@ def postback_view(row: PostbackRow, body: BodyRow, sight: Sight = WHOLE) -> Post
         remarks=[sight.any_text(remark) for remark in row.remarks],
         body=sight.document(text, *people),
         body_note=note,
+        headers=_headers(body, sight, people),
     )
 
 
@@ -76,6 +79,15 @@ def _field(row: PostbackRow, name: str, sight: Sight) -> str:
         return sight.cell(text)
     people = people_in(row)
     return sight.text(text, *people) if people else sight.any_text(text)
+
+
+def _headers(body: BodyRow, sight: Sight, people: list[str]) -> list[tuple[str, str]] | None:
+    if body.headers is None:
+        return None
+    return [
+        (printable(sight.any_text(name)), printable(sight.reason(value, *people)))
+        for name, value in pairs(body.headers)
+    ]
 
 
 def _text(value: object) -> str:
