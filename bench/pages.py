@@ -25,6 +25,7 @@ from statistics import median, quantiles
 import requests
 from support import many, report, servers
 from support.databases import ENGINES, Database, database
+from support.options import positive
 from support.questions import Question, questions
 
 from tracker.services import accounts
@@ -168,17 +169,10 @@ def _options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--engine", choices=[*ENGINES, "both"], default="both")
-    parser.add_argument("--messages", type=_positive, default=100_000)
-    parser.add_argument("--times", type=_positive, default=20, help="each page is asked for")
+    parser.add_argument("--messages", type=positive, default=100_000)
+    parser.add_argument("--times", type=positive, default=20, help="each page is asked for")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return number
 
 
 if __name__ == "__main__":

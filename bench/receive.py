@@ -25,6 +25,7 @@ from pathlib import Path
 from support import report
 from support.databases import ENGINES
 from support.figures import FIGURES
+from support.options import positive
 from support.stage import Plan, stage
 
 SHORT = Plan(messages=20_000, rounds=3, seconds=1.5, memory=(2_000, 20_000))
@@ -88,8 +89,8 @@ def _options() -> argparse.Namespace:
         help=f"some of {','.join(FIGURES)}",
     )  # fmt: skip
     parser.add_argument("--full", action="store_true", help="a million messages; an hour")
-    parser.add_argument("--messages", type=_positive, help="loaded before the first round")
-    parser.add_argument("--rounds", type=_positive)
+    parser.add_argument("--messages", type=positive, help="loaded before the first round")
+    parser.add_argument("--rounds", type=positive)
     parser.add_argument("--seconds", type=float, help="length of a round")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
@@ -100,13 +101,6 @@ def _figures(text: str) -> list[str]:
     if unknown := set(names) - set(FIGURES):
         raise argparse.ArgumentTypeError(f"no figure is called {', '.join(sorted(unknown))}")
     return names
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return number
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from statistics import median
 
 from support import report
 from support.databases import ENGINES
+from support.options import positive
 from support.sending import Round, sending_stage
 
 MUST = 300.0  # messages a second
@@ -109,18 +110,11 @@ def _options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--engine", choices=[*ENGINES, "both"], default="both")
-    parser.add_argument("--messages", type=_positive, default=3000, help="in each round")
-    parser.add_argument("--rounds", type=_positive, default=3)
+    parser.add_argument("--messages", type=positive, default=3000, help="in each round")
+    parser.add_argument("--rounds", type=positive, default=3)
     parser.add_argument("--delay", type=float, default=0.05, help="of the answers, in seconds")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return number
 
 
 if __name__ == "__main__":
