@@ -1,9 +1,11 @@
 """A browser window that notes what should not happen in it, and what every page must be."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, Literal
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 from running import Up
 
 LOOKS: Final[tuple[tuple[int, Literal["light", "dark"]], ...]] = ((390, "dark"), (1440, "light"))
@@ -33,6 +35,19 @@ class Visit:
     def _on_request(self, request: Request) -> None:
         if not request.url.startswith((self.tracker.url, "data:")):
             self.complaints.append(f"asked another host: {request.url}")
+
+
+@contextmanager
+def visiting(browser: Browser, tracker: Up, *, has_script: bool = True) -> Iterator[Visit]:
+    """Open a window; when the block is left, nothing may have happened in it that should not."""
+    context = browser.new_context(java_script_enabled=has_script, locale="en-US")
+    context.set_default_timeout(20_000)
+    visit = Visit(context.new_page(), tracker)
+    try:
+        yield visit
+    finally:
+        context.close()
+    assert visit.complaints == []
 
 
 def assert_sound(page: Page) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser_support import Visit
+from browser_support import Visit, visiting
 from playwright.sync_api import Browser, expect
 from running import Up, up
 
@@ -20,12 +20,8 @@ def tracker(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator
 
 @pytest.fixture(params=[True, False], ids=["script", "no script"])
 def visit(browser: Browser, tracker: Up, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    context = browser.new_context(java_script_enabled=request.param, locale="en-US")
-    context.set_default_timeout(20_000)
-    visit = Visit(context.new_page(), tracker)
-    yield visit
-    context.close()
-    assert visit.complaints == []
+    with visiting(browser, tracker, has_script=request.param) as visit:
+        yield visit
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +53,6 @@ def test_a_message_page_updates_itself_while_postbacks_arrive(
     public_id = tracker.run(
         "send", "12025550177", "--mms-id", "45633", "--from", "11111", "--pass", "BARCODEVALUE=1"
     ).strip()
-    context = browser.new_context(locale="en-US")
-    visit = Visit(context.new_page(), tracker)
-    visit.log_in(f"/messages/{public_id}")
-    expect(visit.page.get_by_text("confirmed receipt").first).to_be_visible(timeout=30_000)
-    context.close()
-    assert visit.complaints == []
+    with visiting(browser, tracker) as visit:
+        visit.log_in(f"/messages/{public_id}")
+        expect(visit.page.get_by_text("confirmed receipt").first).to_be_visible(timeout=30_000)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import pytest
-from browser_support import Visit, assert_sound, assert_sound_in_every_look
+from browser_support import Visit, assert_sound, assert_sound_in_every_look, visiting
 from playwright.sync_api import Browser, Page, expect
 from running import Up, up
 
@@ -23,22 +23,14 @@ def tracker(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator
 
 @pytest.fixture(params=[True, False], ids=["script", "no script"])
 def visit(browser: Browser, tracker: Up, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    context = browser.new_context(java_script_enabled=request.param, locale="en-US")
-    context.set_default_timeout(20_000)
-    visit = Visit(context.new_page(), tracker)
-    yield visit
-    context.close()
-    assert visit.complaints == []
+    with visiting(browser, tracker, has_script=request.param) as visit:
+        yield visit
 
 
 @pytest.fixture
 def scripted(browser: Browser, tracker: Up) -> Iterator[Visit]:
-    context = browser.new_context(locale="en-US")
-    context.set_default_timeout(20_000)
-    visit = Visit(context.new_page(), tracker)
-    yield visit
-    context.close()
-    assert visit.complaints == []
+    with visiting(browser, tracker) as visit:
+        yield visit
 
 
 def sent(tracker: Up, *more: str) -> str:

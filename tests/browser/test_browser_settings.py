@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pyotp
 import pytest
 import requests
-from browser_support import Visit, assert_sound_in_every_look
+from browser_support import Visit, assert_sound_in_every_look, visiting
 from playwright.sync_api import Browser, Page, expect
 from running import Up, up
 
@@ -23,13 +23,9 @@ def tracker(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator
 
 @pytest.fixture(params=[True, False], ids=["script", "no script"])
 def visit(browser: Browser, tracker: Up, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    context = browser.new_context(java_script_enabled=request.param, locale="en-US")
-    context.set_default_timeout(20_000)
-    visit = Visit(context.new_page(), tracker)
-    yield visit
-    context.close()
-    visit.complaints = [one for one in visit.complaints if "401" not in one]  # wrong codes
-    assert visit.complaints == []
+    with visiting(browser, tracker, has_script=request.param) as visit:
+        yield visit
+        visit.complaints = [one for one in visit.complaints if "401" not in one]  # wrong codes
 
 
 def log_in(page: Page, tracker: Up, username: str, password: str) -> None:
