@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, Self
 from uuid import UUID
 
@@ -12,7 +12,8 @@ from werkzeug.datastructures import MultiDict
 from tracker.store.audit import AuditFilter
 from tracker.store.rows import AuditRow
 
-from .question import Chip, Choice, Field, day, day_problem, midnight, typed
+from .fields import Field, date_fields, period, typed
+from .question import Chip, Choice
 
 ACTIONS: Final = {
     "login": "Logged in",
@@ -103,9 +104,9 @@ class AuditQuestion:
         """Read the query of the address."""
         action = args.get("action", "")
         return cls(
-            actor=typed(args, "actor"),
+            actor=typed(args, ["actor"]).get("actor", ""),
             action=action if action in ACTIONS else None,
-            dates={name: text for name in DATES if (text := typed(args, name))},
+            dates=typed(args, DATES),
         )
 
     @property
@@ -119,14 +120,9 @@ class AuditQuestion:
         return {**{name: word for name, word in words.items() if word}, **self.dates}
 
     def filter(self) -> AuditFilter:
-        """Return the conditions; the last day counts whole, days are those of UTC."""
-        last = day(self.dates.get("at_to"))
-        return AuditFilter(
-            actor=_actor(self.actor),
-            action=self.action,
-            at_from=midnight(day(self.dates.get("at_from"))),
-            at_to=midnight(last + timedelta(days=1)) if last else None,
-        )
+        """Return the conditions; the last day counts whole."""
+        days: dict[str, Any] = {**period(self.dates, "at")}
+        return AuditFilter(actor=_actor(self.actor), action=self.action, **days)
 
     def url(self, endpoint: str = "audit.show", **more: str | None) -> str:
         """Return the address of the list, or of another page that answers the same question."""
@@ -152,11 +148,7 @@ class AuditQuestion:
 
     def date_fields(self) -> list[Field]:
         """Return the days of the form, with what is wrong with them."""
-        return [
-            Field(name=name, label=label, text=text, problem=day_problem(text))
-            for name, label in DATES.items()
-            for text in (self.dates.get(name, ""),)
-        ]
+        return date_fields(DATES, self.dates)
 
     @property
     def has_problem(self) -> bool:

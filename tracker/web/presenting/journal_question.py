@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
 from flask import url_for
@@ -13,7 +12,8 @@ from tracker.protocol.notification import Kind
 from tracker.services.replay import ReplayFilter
 from tracker.store.postbacks import PostbackFilter
 
-from .question import Chip, Choice, Field, day, day_problem, midnight, typed
+from .fields import Field, date_fields, period, typed
+from .question import Chip, Choice
 
 OUTCOMES: Final = {
     Outcome.APPLIED: "Applied",
@@ -56,8 +56,8 @@ class JournalQuestion:
         return cls(
             outcome=next((one for one in Outcome if one.value == outcome), None),
             kind=next((one for one in Kind if one.value == kind), None),
-            texts={name: text for name in TEXTS if (text := typed(args, name))},
-            dates={name: text for name in DATES if (text := typed(args, name))},
+            texts=typed(args, TEXTS),
+            dates=typed(args, DATES),
         )
 
     @property
@@ -77,7 +77,7 @@ class JournalQuestion:
         return {**chosen, **self.texts, **self.dates}
 
     def filter(self) -> PostbackFilter:
-        """Return the conditions; the last day counts whole, days are those of UTC."""
+        """Return the conditions; the last day counts whole."""
         return PostbackFilter(outcome=self.outcome, **self._conditions())
 
     def replay_filter(self, ids: tuple[int, ...] = (), through: int | None = None) -> ReplayFilter:
@@ -125,11 +125,7 @@ class JournalQuestion:
 
     def date_fields(self) -> list[Field]:
         """Return the days of the form, with what is wrong with them."""
-        return [
-            Field(name=name, label=label, text=text, problem=day_problem(text))
-            for name, label in DATES.items()
-            for text in (self.dates.get(name, ""),)
-        ]
+        return date_fields(DATES, self.dates)
 
     @property
     def has_problem(self) -> bool:
@@ -137,14 +133,7 @@ class JournalQuestion:
         return any(field.problem for field in self.date_fields())
 
     def _conditions(self) -> dict[str, Any]:
-        return {"kind": self.kind, **self.texts, **self._period()}
-
-    def _period(self) -> dict[str, datetime | None]:
-        last = day(self.dates.get("received_to"))
-        return {
-            "received_from": midnight(day(self.dates.get("received_from"))),
-            "received_to": midnight(last + timedelta(days=1)) if last else None,
-        }
+        return {"kind": self.kind, **self.texts, **period(self.dates, "received")}
 
     def _less(self, name: str) -> "JournalQuestion":
         texts = {key: text for key, text in self.texts.items() if key != name}

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, Self
 
 from flask import url_for
@@ -12,6 +11,7 @@ from tracker.domain.message import Problem
 from tracker.domain.status import FAILURES, LABELS, Status
 from tracker.store.messages import MessageFilter
 
+from .fields import LONGEST, Field, date_fields, day, period, typed
 from .texts import printable
 
 # Asked in the form; the others come from links of other pages.
@@ -32,7 +32,6 @@ VIEWS: Final[dict[str, tuple[Status, ...]]] = {
     "Not delivered": (Status.REFUSED, *sorted(FAILURES)),
     "Unconfirmed": (Status.UNKNOWN, Status.NO_RECEIPT),
 }
-_LONGEST: Final = 256
 _MOST_ODD: Final = 5  # statuses that there are not, of one address
 
 
@@ -54,16 +53,6 @@ class Choice:
     is_chosen: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
-    """One field of the filter form, as it was filled in."""
-
-    name: str
-    label: str
-    text: str
-    problem: str | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Question:
     """What the list was asked for, as it stands in the address.
@@ -81,11 +70,11 @@ class Question:
     def from_args(cls, args: MultiDict[str, str]) -> Self:
         """Read the query of the address."""
         asked = dict.fromkeys(args.getlist("status"))
-        odd = [printable(text[:_LONGEST]) for text in asked if text and text not in list(Status)]
+        odd = [printable(text[:LONGEST]) for text in asked if text and text not in list(Status)]
         return cls(
             statuses=tuple(status for status in Status if status in asked),
-            texts={name: text for name in TEXTS if (text := typed(args, name))},
-            dates={name: text for name in DATES if (text := typed(args, name))},
+            texts=typed(args, TEXTS),
+            dates=typed(args, DATES),
             odd=tuple(odd[:_MOST_ODD]),
         )
 
@@ -125,14 +114,9 @@ class Question:
         return odd + days
 
     def filter(self) -> MessageFilter:
-        """Return the conditions; the last day counts whole, days are those of UTC."""
-        last = day(self.dates.get("created_to"))
-        return MessageFilter(
-            status=self.statuses,
-            **self.texts,
-            created_from=midnight(day(self.dates.get("created_from"))),
-            created_to=midnight(last + timedelta(days=1)) if last else None,
-        )
+        """Return the conditions; the last day counts whole."""
+        asked: dict[str, Any] = {**self.texts, **period(self.dates, "created")}
+        return MessageFilter(status=self.statuses, **asked)
 
     def url(self, endpoint: str = "pages.list_messages", **more: str | None) -> str:
         """Return the address of the list, or of another page that answers the same question."""
@@ -177,11 +161,7 @@ class Question:
 
     def date_fields(self) -> list[Field]:
         """Return the days of the form, with what is wrong with them."""
-        return [
-            Field(name=name, label=label, text=text, problem=day_problem(text))
-            for name, label in DATES.items()
-            for text in (self.dates.get(name, ""),)
-        ]
+        return date_fields(DATES, self.dates)
 
     def hidden(self) -> list[tuple[str, str]]:
         """Return the conditions that the form keeps but does not ask for."""
@@ -202,27 +182,3 @@ class Question:
         texts = {key: text for key, text in self.texts.items() if key != name}
         dates = {key: text for key, text in self.dates.items() if key != name}
         return Question(self.statuses, texts, dates, self.odd)
-
-
-def typed(args: MultiDict[str, str], name: str) -> str:
-    """Return what was typed into a field, fit for a page."""
-    return printable(args.get(name, "").strip()[:_LONGEST])
-
-
-def day(text: str | None) -> date | None:
-    """Return the day that `text` names; None when it names none."""
-    try:
-        found = date.fromisoformat(text) if text else None
-    except ValueError:
-        return None
-    return found if found != date.max else None  # no day comes after it
-
-
-def day_problem(text: str) -> str | None:
-    """Say what is wrong with a day that was typed; None when nothing is."""
-    return "Not a day; write it as 2026-11-22." if text and day(text) is None else None
-
-
-def midnight(of: date | None) -> datetime | None:
-    """Return the beginning of a day in UTC."""
-    return datetime.combine(of, time.min, UTC) if of else None
