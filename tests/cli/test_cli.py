@@ -274,7 +274,12 @@ def test_tokens_are_made_listed_and_revoked(tracker: Shell) -> None:
     assert made["token"] not in listed.out + tracker("token", "list", "--json").out
     assert tracker("token", "revoke", "shop").code == 0
     assert tracker("token", "revoke", "shop").code == 1
-    assert tracker("token", "revoke", str(made["id"])).code == 0
+    namesake = json.loads(tracker("token", "create", str(made["id"]), "--json").out)["id"]
+    said = tracker("token", "revoke", str(made["id"])).err
+    assert said == (
+        f"{made['name']} is revoked.\nIt has the id {made['id']}."
+        f" Another token, of that name, stays active: {namesake}.\n"
+    )
 
 
 def test_a_token_is_made_with_scopes_and_a_limit_and_both_are_listed(tracker: Shell) -> None:

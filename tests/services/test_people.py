@@ -106,6 +106,27 @@ def test_a_wrong_length_is_named(sessions: Sessions, now: datetime, password: st
     assert refused.value.field == "password"
 
 
+def test_a_number_that_is_an_id_is_no_name(sessions: Sessions, now: datetime) -> None:
+    def active() -> list[int]:
+        return [token.id for token in accounts.tokens(sessions) if token.revoked_at is None]
+
+    first = accounts.create_token(sessions, "shop", actor="test", now=now)
+    namesake = accounts.create_token(sessions, str(first.id), actor="test", now=now)
+    alone = accounts.create_token(sessions, "4711", actor="test", now=now)
+    revoked = accounts.revoke_token(sessions, str(first.id), actor="user:anna", now=now)
+    assert revoked.token.id == first.id
+    assert revoked.namesake is not None
+    assert revoked.namesake.id == namesake.id
+    assert active() == [namesake.id, alone.id]
+    with pytest.raises(AccountError, match=f"the token of that name has the id {namesake.id}"):
+        accounts.revoke_token(sessions, str(first.id), actor="user:anna", now=now)
+    by_name = accounts.revoke_token(sessions, "4711", actor="user:anna", now=now)
+    assert (by_name.token.id, by_name.namesake) == (alone.id, None)
+    assert active() == [namesake.id]
+    said = [("user:anna", "shop", None), ("user:anna", "4711", None)]
+    assert sorted(audited(sessions, "token.revoke")) == sorted(said)
+
+
 def test_a_token_is_revoked_by_its_id_alone(sessions: Sessions, now: datetime) -> None:
     first = accounts.create_token(sessions, "shop", actor="test", now=now)
     namesake = accounts.create_token(sessions, str(first.id), actor="test", now=now)

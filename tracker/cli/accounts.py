@@ -198,10 +198,12 @@ def list_tokens(*, as_json: bool) -> None:
 @token.command("revoke")
 @click.argument("name_or_id")
 def revoke_token(name_or_id: str) -> None:
-    """End a token at once, by its name or id."""
+    """End a token at once, by its name or id; a number that is the id of a token is no name."""
     sessions = opened(Settings.from_environ())
     try:
-        accounts.revoke_token(sessions, name_or_id, actor=actor(), now=now())
+        revoked = accounts.revoke_token(sessions, name_or_id, actor=actor(), now=now())
     except AccountError as error:
         raise RefusedError(str(error)) from error
-    talk(f"{name_or_id} is revoked.")
+    talk(f"{revoked.token.name} is revoked.")
+    if other := revoked.namesake:
+        talk(f"It has the id {name_or_id}. Another token, of that name, stays active: {other.id}.")

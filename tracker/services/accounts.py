@@ -39,6 +39,14 @@ class NewToken:
     token: str
 
 
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """The token that was ended, and another one that has its id for a name and was not."""
+
+    token: TokenRow
+    namesake: TokenRow | None
+
+
 def by_session_key(sessions: Sessions, session_key: str) -> UserRow | None:
     """Return whose session this is; None when unknown, disabled or logged out everywhere."""
     with sessions() as session:
@@ -205,25 +213,35 @@ def tokens(sessions: Sessions) -> list[TokenRow]:
         return accounts.tokens(session)
 
 
-def revoke_token(sessions: Sessions, name_or_id: str, *, actor: str, now: datetime) -> None:
-    """End an API token at once.
+def revoke_token(sessions: Sessions, name_or_id: str, *, actor: str, now: datetime) -> Revoked:
+    """End an API token at once; what is the id of a token, active or not, is no name.
 
     Raises:
-        AccountError: no active token has this name or id.
+        AccountError: there is no such active token.
     """
     with sessions.begin() as session:
-        if not accounts.revoke_tokens(session, name_or_id, now):
-            raise AccountError(f"there is no active token {name_or_id}")
-        accounts.audit(session, actor, "token.revoke", subject=name_or_id, now=now)
+        rows = accounts.tokens(session)
+        by_id = next((row for row in rows if str(row.id) == name_or_id), None)
+        active = [row for row in rows if row.name == name_or_id and row.revoked_at is None]
+        named = next((row for row in active if row != by_id), None)
+        meant = by_id or named
+        if meant is None or not _revoke(session, meant.id, actor, now):
+            other = f"; the token of that name has the id {named.id}" if by_id and named else ""
+            raise AccountError(f"there is no active token {name_or_id}{other}")
+        return Revoked(meant, named if by_id else None)
 
 
 def revoke_one_token(sessions: Sessions, token_id: int, *, actor: str, now: datetime) -> bool:
     """End an API token at once, by its id alone; False when it is not active."""
     with sessions.begin() as session:
-        name = accounts.revoke_token(session, token_id, now)
-        if name is not None:
-            accounts.audit(session, actor, "token.revoke", subject=name, now=now)
-        return name is not None
+        return _revoke(session, token_id, actor, now)
+
+
+def _revoke(session: Session, token_id: int, actor: str, now: datetime) -> bool:
+    name = accounts.revoke_token(session, token_id, now)
+    if name is not None:
+        accounts.audit(session, actor, "token.revoke", subject=name, now=now)
+    return name is not None
 
 
 def use_token(sessions: Sessions, token: str, now: datetime) -> TokenRow | None:

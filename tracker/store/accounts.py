@@ -175,21 +175,6 @@ def count_use(session: Session, token_id: int, minute: int, limit: int) -> int |
     return uses
 
 
-def revoke_tokens(session: Session, name_or_id: str, now: datetime) -> int:
-    """Revoke the active tokens of this name or id, and return how many there were."""
-    named = ApiToken.name == name_or_id
-    if name_or_id.isdecimal() and len(name_or_id) < 19:
-        named |= ApiToken.id == int(name_or_id)
-    revoked = session.scalars(
-        update(ApiToken)
-        .where(named, ApiToken.revoked_at.is_(None))
-        .values(revoked_at=now)
-        .returning(ApiToken.id)
-        .execution_options(synchronize_session=False)
-    )
-    return len(revoked.all())
-
-
 def revoke_token(session: Session, token_id: int, now: datetime) -> str | None:
     """Revoke an active token and return its name; None when there is none with this id."""
     return session.scalar(
