@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -160,3 +161,33 @@ def test_a_wait_that_is_no_number_of_seconds_ends(sqlite_url: str) -> None:
         "send", "12025550143", *GOOD, "--wait", "nan", settings={"TRACKER_DATABASE_URL": sqlite_url}
     )
     assert done.code in (1, 2)
+
+
+PRESS_CTRL_C = """
+import os, signal, sys
+
+def watch(event, arguments):
+    if event == EVENT and (event != "import" or arguments[0] == "sqlalchemy") and not pressed:
+        pressed.append(event)
+        os.kill(os.getpid(), signal.SIGINT)
+
+pressed = []
+sys.addaudithook(watch)
+from tracker.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("event", "command"), [("import", ["tail"]), ("sqlite3.connect", ["user", "list"])]
+)
+def test_ctrl_c_at_any_moment_ends_a_command_without_a_word(
+    sqlite_url: str, event: str, command: list[str]
+) -> None:
+    program = f"EVENT = {event!r}\n{PRESS_CTRL_C}"
+    done = subprocess.run(
+        [sys.executable, "-c", program, *command],
+        env={**os.environ, "TRACKER_DATABASE_URL": sqlite_url},
+        capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
