@@ -38,7 +38,8 @@ SHOWS_OPERATORS = {
     "pages.refresh_message", "pages.list_others", "pages.show_postback", "pages.download_postback",
     "journal.list_postbacks", "journal.show_postback", "journal.show_bytes", "journal.download",
     "batches.show_batch", "batches.refresh_batch", "batches.download", "watch.list_alerts",
-    "watch.list_suppressed", "overview.health", "settle.ask",
+    "watch.list_suppressed", "overview.health", "settle.ask", "batches.list_batches",
+    "pass_templates.list_templates", "pass_templates.show_template",
 }  # fmt: skip
 
 
@@ -88,9 +89,12 @@ def places(app: Flask, session_factory: Sessions) -> dict[str, list[object]]:
         alerts.sound(session, "queue_error", NUMBER, f"It was {SPELLED}.", now)
         suppressions.add(session, NUMBER, "STOP", f"{OTHER} said so", told_at=None, now=now)
     wrong = a_file([f"+{OTHER} ext,45633,r-1,A,B", a_row(2, mms_id=SPELLED), a_row(3)])
-    batch = done(sessions, wrong, skips_wrong_rows=True)
+    batch = done(sessions, wrong, skips_wrong_rows=True, name=f"of {SPELLED}.csv")
+    headless = "\n".join([f"{NUMBER},45633", f"{OTHER},45633"]).encode()
+    named = {NUMBER: "to", "45633": "mms_id"}
+    bare = done(sessions, headless, name=f"x{OTHER}.csv", mapping=named)
     draft = received(sessions, a_file([f"{NUMBER},45633,r-9,A,B"]), is_draft=True)
-    described = {"title": "Ticket", "pass_type": "event_ticket"}
+    described = {"title": f"Ticket, tel{NUMBER}x", "pass_type": "event_ticket"}
     templates.save(sessions, {"45633": described}, "user:olga", now)
     wanted = Wanted(action=Action.RESEND, named=(told, unknown))
     bulk = bulk_actions.propose(sessions, wanted, actor="user:olga", now=now)
@@ -98,7 +102,7 @@ def places(app: Flask, session_factory: Sessions) -> dict[str, list[object]]:
     return {
         "bulk_actions": [bulk], "token_id": [token.id], "user_id": [1],
         "pages": [told, unknown], "settle": [told, unknown],
-        "batches": [batch.public_id, draft.public_id], "postback_id": list(found),
+        "batches": [batch.public_id, bare.public_id, draft.public_id], "postback_id": list(found),
         "mms_id": ["45633"], "what": ["errors", "warnings", "result"], "code": ["N102"],
     }  # fmt: skip
 
@@ -148,6 +152,7 @@ def test_every_link_that_a_viewer_is_given_is_open_and_has_no_whole_number(
         page = viewer.get(address)
         assert page.status_code < 400, address
         assert not whole_in(page), address
+        assert "was passed over" not in page.text, address
         links = {unescape(link) for link in re.findall(r'(?:href|hx-get)="(/[^"]*)"', page.text)}
         fresh = {link.partition("#")[0] for link in links if not is_outside(link)}
         waiting += sorted(fresh - seen - set(waiting))
@@ -225,6 +230,13 @@ VIEWER = Sight(is_whole=False)
         ("12345678-1234-4c4e-9012-165012341230", "12345678-1234-4c4e-9012-165012341230"),
         ("E999: 12 of 4500, SPID 0001890", "E999: 12 of 4500, SPID •••890"),
         ("8c1f0a52-4123-4c4e-9012-16501234123a", "8c1f0a52-4123-4c4e-9012-16501234123a"),
+        ("tel:491701234567x, x491701234567", "tel:•••567x, x•••567"),
+        ("tel0049 170 1234567mobile", "tel•••567mobile"),
+        ("n2025550143.csv", "n•••143.csv"),
+        ("5d41402abc4b2a76b9719d9110123456", "5d41402abc4b2a76b9719d9110123456"),
+        ("203.0.113.245x, MMS_597879, A12345678", "203.0.113.245x, MMS_597879, A12345678"),
+        ("2026-11-27T07:20:49.123456Z", "2026-11-27T07:20:49.123456Z"),
+        ("at 2026-11-20T07:20:49-05:00", "at 2026-11-20T07:20:49-05:00"),
     ],
 )
 def test_what_looks_like_a_number_is_masked_and_little_else(text: str, seen: str) -> None:

@@ -64,7 +64,7 @@ def list_batches() -> ResponseReturnValue:
     older = url_for("batches.list_batches", cursor=page.next_cursor) if page.next_cursor else None
     return render_template(
         "batches.html",
-        lines=[batch_line(batch) for batch in page.items],
+        lines=[batch_line(batch, auth.sight()) for batch in page.items],
         older_url=older,
         newest_url=url_for("batches.list_batches") if cursor else None,
     )
@@ -113,7 +113,7 @@ def show_batch(public_id: UUID) -> ResponseReturnValue:
         earlier = stored.same_file(session, batch)
     return render_template(
         "batch.html", batch=view, digest=texts.digest(view),
-        earlier=batch_line(earlier) if earlier else None,
+        earlier=batch_line(earlier, auth.sight()) if earlier else None,
     )  # fmt: skip
 
 

@@ -38,6 +38,7 @@ from . import auth, message_list, security, trouble
 from .context import habits, now, sessions
 from .message_list import MOST_FOUND, lines_of
 from .presenting import texts
+from .presenting.batch import BatchLine, batch_line
 from .presenting.content import content_view
 from .presenting.message import MessageView, Surroundings, message_view
 from .presenting.pass_view import PassView, pass_view
@@ -248,12 +249,17 @@ def _rest(session: Session, row: MessageRow) -> dict[str, object]:
     calls = messages.attempts(session, row.id)
     return {
         "content": content_view(content),
-        "batch": batches.by_id(session, row.batch_id) if row.batch_id else None,
+        "batch": _batch(session, row),
         "shown_pass": _pass(session, row, content),
         "sent": sent_request(auth.sight().message(row), content, calls, to=_shown_to(row)),
         "others": lines_of(session, others[:MOST_OTHERS]),
         "has_more_others": len(others) > MOST_OTHERS,
     }
+
+
+def _batch(session: Session, row: MessageRow) -> BatchLine | None:
+    found = batches.by_id(session, row.batch_id) if row.batch_id else None
+    return batch_line(found, auth.sight()) if found else None
 
 
 def _shown_to(row: MessageRow) -> str | None:
@@ -268,6 +274,7 @@ def _pass(session: Session, row: MessageRow, content: ContentRow) -> PassView:
     return pass_view(
         face(template, row.mms_id, content.pass_data),
         row.mms_id,
+        sight=auth.sight(),
         drawn_as=request.args.get("barcode"),
         described_at=described.updated_at if described else None,
         queued_at=row.created_at,

@@ -1,5 +1,6 @@
 """The pages of pass templates: the list, and a form that describes one."""
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 
@@ -37,7 +38,7 @@ def list_templates() -> ResponseReturnValue:
     next_ = page.next_cursor
     return render_template(
         "templates.html",
-        lines=lines(page.items, states),
+        lines=lines(page.items, states, auth.sight()),
         next_url=url_for("pass_templates.list_templates", cursor=next_) if next_ else None,
         is_first=after is None,
     )
@@ -112,12 +113,13 @@ def _form(
     problems: tuple[Problem, ...] = (),
     row: TemplateRow | None = None,
 ) -> str:
-    person = auth.viewer()
+    person, sight = auth.viewer(), auth.sight()
+    title = sight.free(described.get("title", ""))
     return render_template(
         "template.html",
         mms_id=mms_id,
-        row=row,
-        form=template_form.view(described, problems),
+        row=row and replace(row, title=sight.free(row.title)),
+        form=template_form.view({**described, "title": title}, problems),
         may_edit=person is not None and person.may_act,
         warning=_unusable(mms_id),
     )
@@ -138,4 +140,5 @@ def _unusable(mms_id: str) -> str | None:
         state = store.content_states(session, [mms_id]).get(mms_id)
     if state is None or state.is_usable:
         return None
-    return " ".join(filter(None, (f"{state.code}:", state.detail or "no reason given")))
+    said = " ".join(filter(None, (f"{state.code}:", state.detail or "no reason given")))
+    return auth.sight().any_text(said)

@@ -82,11 +82,11 @@ class ColumnField:
     problem: str | None
 
 
-def batch_line(batch: BatchRow) -> BatchLine:
+def batch_line(batch: BatchRow, sight: Sight = WHOLE) -> BatchLine:
     """Return a batch as one line."""
     return BatchLine(
         public_id=str(batch.public_id),
-        name=batch.name,
+        name=sight.free(batch.name),
         label=batch_results.label(batch),
         tone=_tone(batch),
         created_at=batch.created_at,
@@ -113,7 +113,7 @@ def batch_view(
     is_over = batch.status in (Stage.CANCELLING, Stage.CANCELLED)
     was_checked = batch.status in (Stage.CHECKED, Stage.REFUSED)
     is_paused = batch.hold in (Hold.PAUSING, Hold.PAUSED)
-    line = batch_line(batch)
+    line = batch_line(batch, sight)
     return BatchView(
         public_id=line.public_id,
         name=line.name,
@@ -138,7 +138,8 @@ def batch_view(
         is_dry_run=batch.is_dry_run,
         encoding=batch.format.get("encoding", ""),
         separator=batch_results.separator_name(batch) or "",
-        columns=tuple((column["header"], column["field"]) for column in batch.columns),
+        # Of a file without a header these are the cells of its first row.
+        columns=tuple((sight.free(one["header"]), one["field"]) for one in batch.columns),
         problems=_seen(problems, batch, sight),
         warnings_shown=_seen(warnings, batch, sight),
         created_at=batch.created_at,
@@ -154,6 +155,7 @@ def _seen(problems: Iterable[ProblemRow], batch: BatchRow, sight: Sight) -> tupl
     return tuple(
         replace(
             problem,
+            column=problem.column and sight.free(problem.column),
             value=problem.value
             and _value(problem.value, sight, is_number=problem.column in of_people),
             reason=sight.any_text(problem.reason),

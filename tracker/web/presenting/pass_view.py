@@ -10,6 +10,7 @@ from tracker.domain.pass_face import BarcodeSource, Face, FaceBarcode, Field, Ha
 from tracker.domain.templates import PassType, Symbology
 
 from .barcodes import NAMES, Drawing, UndrawableError, draw
+from .sight import WHOLE, Sight
 
 TYPES: Final = {
     PassType.BOARDING_PASS: "Boarding pass",
@@ -126,6 +127,7 @@ def pass_view(
     face: Face,
     mms_id: str,
     *,
+    sight: Sight = WHOLE,
     drawn_as: str | None = None,
     described_at: datetime | None = None,
     queued_at: datetime,
@@ -137,7 +139,7 @@ def pass_view(
     return PassView(
         kind=face.pass_type.value.replace(" ", "-"),
         type_name=TYPES[face.pass_type],
-        title=face.title or "Pass",
+        title=sight.free(face.title or "Pass"),
         mms_id=mms_id,
         is_described=face.is_described,
         is_changed_since=described_at is not None and described_at > queued_at,

@@ -16,17 +16,25 @@ _OF_PEOPLE: Final = re.compile(
     r"""|"(?:to|from|mobile|reference[_-]?value)"\s*:\s*"?)([^<",}]+)""",
     re.IGNORECASE,
 )
-_ID: Final = r"(?<![A-Za-z0-9])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![A-Za-z0-9])"
-_CLOCK: Final = r"(?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{3})?)?"
+_ID: Final = (
+    r"(?<![A-Za-z0-9])"
+    r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32,128})(?![A-Za-z0-9])"
+)
+_CLOCK: Final = (
+    r"(?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{3,6})?)?(?:[+-][0-9]{2}:[0-9]{2})?"
+)
 _DAY: Final = r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,2}([./])[0-9]{1,2}\2[0-9]{4})"
 _DAY_OR_CLOCK: Final = rf"(?<![A-Za-z0-9.\-])(?:{_DAY}(?:[ T]{_CLOCK})?|{_CLOCK})"
+_NO_ADDRESS: Final = r"(?![0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9]))"
+# Beside a letter fewer digits are part of a code.
+_GLUED: Final = rf"(?:\+|00)?\(?[0-9](?:{_BETWEEN}[0-9]){{9,14}}"
 # Digits in a row, or in groups; days and addresses of the network are no numbers of people.
 _LOOKS_LIKE_ONE: Final = re.compile(
     rf"(?P<other>{_ID}|{_DAY_OR_CLOCK}(?!{_BETWEEN}[0-9]))"
     r"|(?<![A-Za-z0-9])\+?[1-9][0-9]{6,14}(?![A-Za-z0-9])"
     r"|(?<![A-Za-z0-9.\-])(?![0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9]))"
-    r"(?![0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9]))"
-    rf"(?:\+|00)?\(?[0-9](?:{_BETWEEN}[0-9]){{6,16}}(?![A-Za-z0-9])"
+    rf"{_NO_ADDRESS}(?:\+|00)?\(?[0-9](?:{_BETWEEN}[0-9]){{6,16}}(?![A-Za-z0-9])"
+    rf"|(?<=[A-Za-z]){_GLUED}(?![0-9])|(?<![0-9.\-]){_NO_ADDRESS}{_GLUED}(?=[A-Za-z])"
 )
 _WORDS: Final = ("reference", "campaign_ref", "custom_pass_id")
 # Fields of a pass with long digits of their own: a place, and what a barcode draws.

@@ -1,12 +1,14 @@
 """Pass templates as lines of their list."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tracker.domain.templates import Template
 from tracker.services.templates import template_of
 from tracker.store.templates import ContentStateRow, TemplateRow
+
+from .sight import WHOLE, Sight
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +25,14 @@ class TemplateLine:
     updated_by: str
 
 
-def lines(rows: Iterable[TemplateRow], states: Mapping[str, ContentStateRow]) -> list[TemplateLine]:
+def lines(
+    rows: Iterable[TemplateRow], states: Mapping[str, ContentStateRow], sight: Sight = WHOLE
+) -> list[TemplateLine]:
     """Return templates as lines of their list."""
-    return [_line(row, template_of(row), states.get(row.mms_id)) for row in rows]
+    return [
+        _line(replace(row, title=sight.free(row.title)), template_of(row), states.get(row.mms_id))
+        for row in rows
+    ]
 
 
 def _line(row: TemplateRow, template: Template, state: ContentStateRow | None) -> TemplateLine:
