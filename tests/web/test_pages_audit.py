@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from api_support import Caller
 from builders import queued
 from flask import Flask
 from flask.testing import FlaskClient
@@ -220,6 +221,23 @@ def test_a_look_at_a_handset_is_audited_too(app: Flask, session_factory: Session
     assert press(client, "/handsets", number="+1 202-555-0143").status_code == 200
     press(client, "/handsets", number="nonsense")
     said = ("user:a-operator", "•••143", "no handset is known")
+    assert entries(session_factory, "handset.search") == [said]
+
+
+def test_a_search_by_number_through_the_api_is_audited_like_that_of_the_page(
+    app: Flask, session_factory: Sessions
+) -> None:
+    api = Caller(app, "shop")
+    public_id = queued(session_factory, to=NUMBER)
+    assert api.get("/messages", to="+1 202-555-0143").status_code == 200
+    assert api.get("/messages", to=NUMBER, status="failed").status_code == 200
+    api.get("/messages", reference="order-4711")
+    assert entries(session_factory, "number.search") == [
+        ("token:shop", "•••143", f"message {public_id}"),
+        ("token:shop", "•••143", "no message"),
+    ]
+    assert api.get(f"/handsets/{NUMBER}").status_code == 404
+    said = ("token:shop", "•••143", "no handset is known")
     assert entries(session_factory, "handset.search") == [said]
 
 

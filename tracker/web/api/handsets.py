@@ -3,7 +3,9 @@
 from http import HTTPStatus
 from typing import Any, Final
 
-from tracker.services import describe, handsets
+from flask import g
+
+from tracker.services import describe, handsets, lookups
 from tracker.store.models import Scope
 
 from .. import context
@@ -58,6 +60,9 @@ def get_handset(number: str) -> dict[str, Any]:
     except ValueError as error:
         raise bad_request("number", number[:40], str(error)) from error
     row = handsets.known(context.sessions(), wanted)
+    lookups.note_handset(
+        context.sessions(), wanted, is_known=row is not None, actor=g.actor, now=context.now()
+    )
     if row is None:
         detail = "No receipt has named a handset for this number yet."
         raise ApiError(HTTPStatus.NOT_FOUND, detail)

@@ -9,7 +9,7 @@ from uuid import UUID
 from flask import g, request, url_for
 
 from tracker.domain.message import InvalidMessageError
-from tracker.services import answers, describe, manage, submit, timeline
+from tracker.services import answers, describe, lookups, manage, submit, timeline
 from tracker.services.repeats import Repeat, RepeatDiffersError
 from tracker.store import messages
 from tracker.store.cursors import CURSOR, BadCursorError
@@ -42,7 +42,8 @@ _MESSAGE_FILTERS: Final[Mapping[str, Reader]] = {
 _SLOW: Final = "A rare one is looked for a part of the way at a time: pages may be short."
 _NOTES: Final = {
     "status": "One or several, with commas between or one a parameter.",
-    "to": "The recipient, as people type it. It then stands in the address: keep it out of logs.",
+    "to": "The recipient, as people type it. It then stands in the address: keep it out of logs."
+    " Whoever asks by it is written down.",
     "tracking_id": "The gateway's id; white space and trailing `=` do not count.",
     "spid": f"The carrier. {_SLOW}",
     "handset": f"The handset that a receipt named. {_SLOW}",
@@ -128,6 +129,10 @@ def list_messages() -> tuple[dict[str, Any], dict[str, str]]:
         except BadCursorError as error:
             raise reading.bad_cursor() from error
         items = describe.message_objects(session, page.items)
+    if wanted.to:
+        lookups.note_search(
+            context.sessions(), wanted.to, page.items, actor=g.actor, now=context.now()
+        )
     found = {"items": items, "next_cursor": page.next_cursor}
     return found, reading.next_link(page.next_cursor)
 
