@@ -257,6 +257,26 @@ def test_postbacks_are_filtered_and_paged(api: Api, session_factory: Sessions) -
     is_problem(api.get("/postbacks", message_id="x"), 400)
 
 
+@pytest.mark.parametrize(
+    ("path", "name", "says"),
+    [
+        ("/messages", "staus", "did you mean status? Known are status, to, "),
+        ("/messages", "Limit", "did you mean limit? "),
+        ("/postbacks", "code_", "did you mean code? "),
+        ("/postbacks", "q", "known are outcome, code, "),
+        ("/batches", "curser", "did you mean cursor? "),
+        ("/reports/summary", "groupby", "did you mean group_by? "),
+        ("/templates", "status", "known are limit, cursor"),
+    ],
+)
+def test_a_mistyped_filter_is_refused_with_the_one_that_is_meant(
+    api: Api, path: str, name: str, says: str
+) -> None:
+    problem = is_problem(api.get(path, **{name: "failed"}), 400)
+    assert problem["errors"][0]["field"] == name
+    assert problem["detail"].startswith(f"{name} is not a filter; {says}")
+
+
 def test_a_quarantined_postback_is_listed_with_its_reason(api: Api) -> None:
     api.client.post(f"/postbacks/{POSTBACK_TOKEN}", data=b"<POSTBACK><CODE>")
     (item,) = api.get("/postbacks", outcome="quarantined").json["items"]

@@ -10,6 +10,7 @@ from pages_support import page_of, press, visitor, words
 
 from tracker.domain.status import LABELS, Status
 from tracker.store.db import Sessions
+from tracker.store.models import Role
 from tracker.web.message_list import PAGE_SIZE
 
 SHOWN = "+1 202-555-0143"
@@ -121,6 +122,35 @@ def test_days_are_whole_and_in_utc(app: Flask, session_factory: Sessions) -> Non
     assert listed(client.get(f"/messages?created_from={day}&created_to={day}").text)
     assert not listed(client.get("/messages?created_to=2020-01-01").text)
     assert not listed(client.get("/messages?created_from=2099-01-01").text)
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("/messages?staus=failed", "was passed over. Did you mean “status”?"),
+        ("/journal?Outcom=unmatched&zzz=1", "Did you mean “outcome”?"),
+        ("/journal?Outcom=unmatched&zzz=1", "“zzz” is not a filter of this list and was passed"),
+        ("/audit?action=login&user=olga", "“user” is not a filter of this list"),
+        ("/carriers?name=x", "“name” is not a filter of this list"),
+        ("/batches?status=x", "“status” is not a filter of this list"),
+    ],
+)  # fmt: skip
+def test_a_filter_that_is_none_is_said(app: Flask, address: str, says: str) -> None:
+    client = visitor(app, Role.ADMIN)
+    assert says in words(client.get(address))
+    assert "was passed over" not in client.get(address.partition("?")[0]).text
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/messages.csv?staus=failed", "/audit.csv?actr=olga", "/journal/replay?outcme=unmatched"],
+)
+def test_a_file_or_an_action_is_refused_for_a_filter_that_is_none(app: Flask, address: str) -> None:
+    client = visitor(app, Role.ADMIN)
+    refused = client.get(address)
+    assert refused.status_code == 400
+    assert "is not a filter; did you mean" in words(refused)
+    assert client.get(address.partition("?")[0]).status_code == 200
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2026-13-01", "9999-12-31", "<b>"])

@@ -4,7 +4,6 @@ A header is a field of the request to send (`to`, `mms_id`), or one of a part of
 between: `ddm.text`, `pass.BARCODEVALUE`, `data.FIRST_NAME`, `text.1` for slide 1.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any, Final
 from tracker.protocol.passdata import PASS_FIELDS
 
 from .message import InvalidMessageError, Problem
+from .near import nearest
 from .validation import MAX_SLIDE, check
 
 PLAIN: Final = (
@@ -112,8 +112,8 @@ def near(header: str) -> str | None:
             return field
     by_letters = {field.lower(): field for field in KNOWN}
     by_letters |= {field.partition(".")[2].lower(): field for field in KNOWN if "." in field}
-    found = difflib.get_close_matches(words.lower(), by_letters, 1, 0.6)
-    return by_letters[found[0]] if found else None
+    found = nearest(words.lower(), by_letters)
+    return by_letters[found] if found else None
 
 
 def _by_header(

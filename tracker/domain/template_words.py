@@ -12,7 +12,6 @@ dynamic_slots   relevance slots, 1 to 10, that each send may give
 fixed_slots     relevance slots that the template holds
 """
 
-import difflib
 from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -21,6 +20,7 @@ from tracker.protocol.characters import first_illegal
 from tracker.protocol.passdata import PASS_FIELDS, SLOTS
 
 from .message import Problem
+from .near import nearest
 from .templates import (
     BARCODE_TEXT,
     BARCODE_VALUE,
@@ -240,8 +240,8 @@ def _not_described(field: str) -> str | None:
 
 
 def _nearest(word: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(word[:64], known, 1)
-    return f"; did you mean {near[0]}?" if near else f"; such as {', '.join(list(known)[:2])}"
+    near = nearest(word, known)
+    return f"; did you mean {near}?" if near else f"; such as {', '.join(list(known)[:2])}"
 
 
 def _short(value: object) -> object:

@@ -4,7 +4,6 @@ Input is the request of DESIGN 3.4 as JSON gives it; all limits are those of PRO
 the gateway's documents name none, a bound of our own.
 """
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from tracker.protocol.passdata import PASS_FIELDS, slot_fields
 
 from . import numbers
 from .message import Checked, Discovery, InvalidMessageError, PassMessage, Problem, SlideText
+from .near import nearest
 
 FIELDS: Final = (
     "to", "mms_id", "from", "campaign_ref", "reference", "custom_subject", "custom_text", "ddm",
@@ -100,8 +100,8 @@ class _Reader:
     def no_others(self, known: Sequence[str]) -> None:
         unknown = [name for name in self.source if name not in known]
         for name in unknown[:MOST_UNKNOWN]:  # each is compared with all that are known
-            near = difflib.get_close_matches(str(name), known, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            near = nearest(str(name), known)
+            hint = f"; did you mean {near}?" if near else ""
             some = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
             detail = f"is not a field{hint or f'; known are {some}'}"
             self.problem(str(name)[:64], None, detail)

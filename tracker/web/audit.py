@@ -16,6 +16,7 @@ from .context import now, sessions
 from .downloads import csv_answer
 from .pages import actor
 from .presenting.audit import AuditQuestion, audit_lines
+from .query import refuse_strange
 
 PAGE_SIZE: Final = 50
 
@@ -47,6 +48,7 @@ def show() -> ResponseReturnValue:
 @auth.requires_role(Role.ADMIN)
 def download() -> ResponseReturnValue:
     """Give all that the question finds as a file; one that breaks off was not all of it."""
+    refuse_strange()
     question, at = AuditQuestion.from_args(request.args), now()
     said = "; ".join(f"{chip.name}: {chip.text}" for chip in question.chips()) or "all of it"
     with sessions().begin() as session:

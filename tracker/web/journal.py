@@ -29,6 +29,7 @@ from .presenting.body import bytes_view
 from .presenting.journal import news_of, postback_line, postback_lines, replay_lines
 from .presenting.journal_question import JournalQuestion
 from .presenting.postback import postback_view
+from .query import refuse_strange
 
 PAGE_SIZE: Final = 50
 REFRESH_SECONDS: Final = 2
@@ -95,6 +96,7 @@ def download(postback_id: int) -> ResponseReturnValue:
 @auth.requires_role(Role.OPERATOR)
 def show_replay() -> ResponseReturnValue:
     """Show what a replay would change; nothing is changed yet."""
+    refuse_strange()
     question, wanted = _asked(request.args)
     found = list(_run(wanted, is_dry_run=True))
     tally = _tally(found)

@@ -22,6 +22,7 @@ from .presenting import listing, texts
 from .presenting.listing import COLUMNS, Column, Line
 from .presenting.question import Question
 from .presenting.saved_views import view_links
+from .query import refuse_strange
 from .whole_question import question_of
 
 PAGE_SIZE: Final = 50
@@ -56,8 +57,8 @@ def refresh_list() -> ResponseReturnValue:
 
 def download_messages() -> ResponseReturnValue:
     """Give all that the list's question finds as a file; one that breaks off was not all of it."""
-    question = question_of(request.args)
-    at = now()
+    refuse_strange()
+    question, at = question_of(request.args), now()
     with sessions().begin() as session:
         detail = question.said()[:1000]
         accounts.audit(session, auth.actor(), "messages.export", detail=detail, now=at)

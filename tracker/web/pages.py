@@ -43,6 +43,7 @@ from .presenting.content import content_view
 from .presenting.message import MessageView, Surroundings, message_view
 from .presenting.pass_view import PassView, pass_view
 from .presenting.postback import postback_view
+from .query import strange_names
 from .whole_question import UnreadableError
 
 MOST_OTHERS: Final = 5  # messages to the same number, on the page of one
@@ -201,7 +202,7 @@ def download_postback(public_id: UUID, postback_id: int) -> ResponseReturnValue:
 
 def _frame() -> dict[str, object]:
     """What the frame around every page asks for; called only when a page uses it."""
-    return {"viewer": auth.viewer, "sections": _sections}
+    return {"viewer": auth.viewer, "sections": _sections, "strange_names": strange_names}
 
 
 def _sections() -> list[tuple[str, str, str, bool]]:

@@ -17,12 +17,14 @@ from uuid import UUID
 from flask import request
 
 from tracker.domain import numbers
+from tracker.domain.near import nearest
 from tracker.domain.status import Status
 
 from ..problems import ApiError, bad_request
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
+PAGING: Final = ("limit", "cursor")
 MAX_ID: Final = 10**18 - 1
 ID_CURSOR: Final = {"pattern": "^[0-9]{1,18}$"}
 NUMBER: Final = {"type": "string", "pattern": r"^(\+|00)?[1-9][0-9]{6,14}$"}
@@ -123,11 +125,14 @@ def filters(readers: Mapping[str, Reader]) -> dict[str, Any]:
     """Read the query; a parameter nobody knows is an error, lest a typo list everything."""
     wanted: dict[str, Any] = {}
     for name in request.args:
-        if name in ("limit", "cursor"):
+        if name in PAGING:
             continue
         reader = readers.get(name)
         if reader is None:
-            raise bad_request(name, None, f"is not a filter; known are {', '.join(readers)}")
+            known = [*readers, *PAGING]
+            near = nearest(name.lower(), known)
+            meant = f"did you mean {near}? Known" if near else "known"
+            raise bad_request(name[:64], None, f"is not a filter; {meant} are {', '.join(known)}")
         text = ",".join(request.args.getlist(name))
         try:
             wanted[name] = reader(text)

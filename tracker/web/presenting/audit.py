@@ -63,6 +63,7 @@ ACTIONS: Final = {
     "demo.fill": "Filled in the invented week",
 }
 DATES: Final = {"at_from": "From", "at_to": "To"}
+NAMES: Final = ("actor", "action", *DATES)
 _KINDS: Final = {
     "user": "in the dashboard",
     "token": "by the API",

@@ -36,6 +36,7 @@ KINDS: Final = {
 }
 TEXTS: Final = {"code": "Code", "tracking_id": "Tracking id"}
 DATES: Final = {"received_from": "From", "received_to": "To"}
+NAMES: Final = ("outcome", "kind", *TEXTS, *DATES)
 VIEWS: Final = {"All": None, "Unmatched": Outcome.UNMATCHED, "Quarantined": Outcome.QUARANTINED}
 REPLAYABLE: Final = (None, Outcome.UNMATCHED, Outcome.QUARANTINED)
 

@@ -25,6 +25,7 @@ LINK_TEXTS: Final = {
 }
 TEXTS: Final = FORM_TEXTS | LINK_TEXTS
 DATES: Final = {"created_from": "From", "created_to": "To"}
+NAMES: Final = ("status", *TEXTS, *DATES)
 VIEWS: Final[dict[str, tuple[Status, ...]]] = {
     "All": (),
     "In progress": (Status.QUEUED, Status.SENDING, Status.ACCEPTED, Status.SENT),
