@@ -6,12 +6,24 @@ from collections.abc import Iterator
 from typing import Final
 
 import pytest
-from browser_support import Visit, assert_sound, assert_sound_in_every_look, visiting
-from playwright.sync_api import Browser, Page, expect
+from browser_support import (
+    Visit,
+    assert_fits,
+    assert_sound,
+    assert_sound_in_every_look,
+    visiting,
+)
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 from running import Up, up
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 HOSTILE: Final = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>\u202eevil"
+PAPER: Final[ViewportSize] = {"width": 718, "height": 1000}  # A4 within usual margins
+COLOURS: Final = """() => {
+  const of = getComputedStyle(document.body);
+  return [of.backgroundColor, of.color];
+}"""
+DISPLAY: Final = "table => getComputedStyle(table).display"
 MESSAGE: Final = re.compile(r"/messages/[0-9a-f-]{36}$")
 
 
@@ -69,6 +81,27 @@ def test_ticked_messages_are_counted_confirmed_and_sent_again_once(
     for one in ids:
         page.goto(f"{tracker.url}/messages/{one}")
         expect(page.get_by_role("link", name="Sent again as a new message")).to_be_visible()
+
+
+def test_on_paper_tables_are_whole_and_nothing_is_dark_or_to_press(
+    scripted: Visit, tracker: Up
+) -> None:
+    one = sent(tracker, "--wait", "60")
+    scripted.log_in("/messages")
+    page = scripted.page
+    page.set_viewport_size(PAPER)
+    page.emulate_media(media="print", color_scheme="dark")
+    for path in ("/", f"/messages/{one}", "/messages"):
+        page.goto(tracker.url + path)
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate(COLOURS) == ["rgb(255, 255, 255)", "rgb(23, 28, 38)"]
+        assert page.locator(":is(.site-nav, .btn, input, details:not([open])):visible").count() == 0
+        assert_fits(page)
+    assert page.locator(".message-table").evaluate(DISPLAY) == "table"
+    head = page.locator(".message-table thead :is(th, td):visible").count()
+    row = page.locator(".message-table tbody tr").first.locator(":is(th, td):visible")
+    assert (head, row.count()) == (6, 6)
 
 
 def test_a_tick_holds_the_list_until_it_is_taken_off(scripted: Visit, tracker: Up) -> None:

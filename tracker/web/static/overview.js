@@ -144,6 +144,6 @@
   }, true);
   document.addEventListener("htmx:afterSwap", drawNew);
   window.addEventListener("resize", fit);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+  matchMedia("screen and (prefers-color-scheme: dark)").addEventListener("change", drawAll);
   drawAll();
 })();
