@@ -165,7 +165,7 @@ def test_what_concerns_no_message_is_kept_all_the_same(
         row = postbacks.by_id(session, recorded.postback_id)
         assert row is not None
         assert row.outcome_reason
-        assert postbacks.body(session, row.body_id).body == body
+        assert postbacks.body(session, row).body == body
 
 
 @pytest.mark.parametrize(

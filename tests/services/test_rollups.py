@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 from builders import a_postback, a_request, begin_call, claim_due
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import func, insert, select, text
 
 from tracker import sender
 from tracker.config import DEFAULT_ZONE
@@ -150,20 +150,6 @@ def test_what_is_rolled_back_leaves_the_marks(sessions: Sessions) -> None:
         session.rollback()
     assert marks(sessions) == {store.hour_of(START)}
     assert kept(sessions) == Counter()
-
-
-def test_hours_whose_messages_have_expired_keep_their_counts(sessions: Sessions) -> None:
-    queued(sessions)
-    queued(sessions, START + 5 * HOUR)
-    rollups.refresh(sessions)
-    with sessions.begin() as session:
-        oldest = select(Message.id).where(Message.created_at < START + HOUR)
-        session.execute(text("DELETE FROM message_contents"))
-        session.execute(delete(Message).where(Message.id.in_(oldest)))
-        session.execute(insert(RollupMark).values(hour=store.hour_of(START)))
-    rollups.refresh(sessions)
-    assert marks(sessions) == set()
-    assert sum(kept(sessions).values()) == 2
 
 
 def test_hours_that_nobody_marked_stay_as_they_are(sessions: Sessions) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from tracker.protocol.notification import Notification
@@ -14,6 +15,8 @@ from tracker.protocol.postback import (
 from tracker.protocol.tracking import MAX_KEY
 from tracker.protocol.transport import document_of
 from tracker.store.rows import BodyRow
+
+GONE: Final = "Its bytes are kept no more."
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,13 @@ def unread(
 
 
 def read_again(kept: BodyRow, position: int, zone: ZoneInfo) -> Notification:
-    """Read one notification of a kept body; ValueError when a newer reader finds it no more."""
+    """Read one notification of a kept body.
+
+    Raises:
+        ValueError: a newer reader finds it no more, or the bytes have left by retention.
+    """
+    if kept.is_gone:
+        raise UnreadablePostbackError(GONE)
     found = parse_postback(document_of(kept.body, kept.content_type), zone=zone)
     if position >= len(found):
         raise UnreadablePostbackError("Its bytes hold fewer notifications than before.")

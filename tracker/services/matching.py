@@ -30,7 +30,7 @@ def match_waiting(session: Session, key: str, *, zone: ZoneInfo, now: datetime) 
     matched = []
     for first in range(0, len(waiting), BODIES_AT_ONCE):
         some = waiting[first : first + BODIES_AT_ONCE]
-        bodies = postbacks.bodies(session, {row.body_id for row in some})
+        bodies = postbacks.bodies(session, some)
         for row in some:
             try:
                 notification = read_again(bodies[row.body_id], row.position, zone)

@@ -266,7 +266,7 @@ def _of_handset(number: str, stored: Values | None, named: Named) -> list[Differ
 
 def _of_hour(session: Session, hour: datetime) -> Difference | None:
     stored, right = hourly.stored(session, hour), hourly.counted(session, hour)
-    if stored == right or hourly.is_history(session, hour):
+    if stored == right:
         return None
     different = sum(stored[group] != right[group] for group in stored.keys() | right.keys())
     said, is_ = (f"{counts.total()} in {len(counts)} groups" for counts in (stored, right))

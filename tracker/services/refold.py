@@ -148,16 +148,16 @@ def _readings(
     """Read entries anew from their bytes, some bodies at a time and each body once for them."""
     wanted = filter(is_wanted, entries)
     while some := list(islice(wanted, BODIES_AT_ONCE)):
-        bodies = postbacks.bodies(session, {entry.body_id for entry in some})
+        bodies = postbacks.bodies(session, some)
         parsed: dict[int, Sequence[Notification] | str | None] = {}
         for entry in filter(is_wanted, some):
             if entry.body_id not in parsed:
-                parsed[entry.body_id] = _parsed(bodies.get(entry.body_id), zone)
+                parsed[entry.body_id] = _parsed(bodies[entry.body_id], zone)
             yield entry, _at(parsed[entry.body_id], entry.position)
 
 
-def _parsed(kept: BodyRow | None, zone: ZoneInfo) -> Sequence[Notification] | str | None:
-    if kept is None:
+def _parsed(kept: BodyRow, zone: ZoneInfo) -> Sequence[Notification] | str | None:
+    if kept.is_gone:
         return None
     try:
         return parse_postback(document_of(kept.body, kept.content_type), zone=zone)

@@ -18,7 +18,7 @@ from tracker.store.ingest import Changes
 from tracker.store.rows import BodyRow, PostbackRow
 
 from . import effects
-from .arrivals import Arrival, Event, read_spooled
+from .arrivals import GONE, Arrival, Event, read_spooled, unread
 from .judging import Judgement, is_odd, judge, keys_of, links, names_of, row_of
 from .matching import match_waiting, write_down
 from .receive import Incoming, take_together
@@ -90,7 +90,7 @@ def judge_all_anew(
     A dry run keeps in `ahead` how it would have left the messages: they are judged on from there.
     """
     before = postbacks.by_ids(session, postback_ids)
-    bodies = postbacks.bodies(session, {row.body_id for row in before})
+    bodies = postbacks.bodies(session, before)
     again = {row.id: _Again.of(row, bodies[row.body_id], zone) for row in before}
     store.lock(session, {name for one in again.values() for name in one.names})
     for one_by_one, run in groupby(again.values(), key=lambda one: is_odd(one.event)):
@@ -114,6 +114,8 @@ class _Again:
     @classmethod
     def of(cls, row: PostbackRow, kept: BodyRow, zone: ZoneInfo) -> Self:
         """Read the bytes of a row."""
+        if kept.is_gone:
+            return cls(row.id, unread(b"", None, GONE, now=row.received_at), _gone(row), ())
         arrival = read_spooled(kept.body, kept.content_type, zone=zone, received_at=row.received_at)
         events = [event for event in arrival.events if event.position == row.position]
         if not events:
@@ -131,6 +133,10 @@ class _Again:
     def names(self) -> list[str | bytes]:
         """What stands for it among the locks."""
         return [name for event in (self.event, *self.others) for name in names_of(event)]
+
+
+def _gone(row: PostbackRow) -> Event:
+    return Event(b"", row.position, None, GONE)
 
 
 def _judge_together(

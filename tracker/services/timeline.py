@@ -56,7 +56,7 @@ def of_message(session: Session, message: MessageRow) -> list[TimelineEntry]:
     entries += _without_answer(message, calls)
     entries += [_settlement(row) for row in settling.of_message(session, message.id)]
     told = postbacks.of_message(session, message.id)
-    bodies = postbacks.bodies(session, {row.body_id for row in told})
+    bodies = postbacks.bodies(session, told)
     entries += [_postback(row, bodies[row.body_id]) for row in told]
     if message.status is Status.CANCELLED and message.finished_at:
         cancelled = "Taken out of the queue before it was sent."
@@ -136,6 +136,6 @@ def _postback(row: PostbackRow, kept: BodyRow) -> TimelineEntry:
         repeats=row.repeats,
         postback_id=row.id,
         occurred_at=row.occurred_at,
-        raw=document_of(kept.body, kept.content_type).text,
+        raw=None if kept.is_gone else document_of(kept.body, kept.content_type).text,
         content_type=kept.content_type,
     )

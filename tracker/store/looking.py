@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, RowMapping, Select, func, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from .models import Message, Rollup, RollupMark
-from .rollups import HOUR, hour_of
+from .rollups import HOUR, hour_of, of_living
 
 FEW: Final = 500  # rows that are looked at before anything else is asked
 MOST: Final = 10_000  # rows that one page looks at
@@ -111,8 +111,10 @@ class Look:
         Of one that is out of date nobody knows how many: None.
         """
         marked = self._newest(select(RollupMark.hour), RollupMark.hour)
-        counted = self._newest(select(Rollup.hour).where(*self.alike), Rollup.hour)
-        sizes = select(Rollup.hour, func.sum(Rollup.messages)).where(Rollup.hour.in_(counted))
+        alike = select(Rollup.hour).where(*self.alike, of_living())
+        counted = self._newest(alike, Rollup.hour)
+        sizes = select(Rollup.hour, func.sum(Rollup.messages))
+        sizes = sizes.where(Rollup.hour.in_(counted), of_living())
         counts = self.session.execute(sizes.group_by(Rollup.hour))
         found: dict[datetime, int | None] = {row[0]: row[1] for row in counts}
         found |= dict.fromkeys(marked)

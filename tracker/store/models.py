@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, text
+from sqlalchemy import BigInteger, ForeignKey, Index, String, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tracker.domain.status import Status
@@ -147,13 +147,14 @@ class PostbackBody(Base):
 
 
 class Postback(Base):
-    """One notification in the journal; nothing here is ever deleted by what comes later."""
+    """One notification in the journal; what comes later deletes nothing here, retention does."""
 
     __tablename__ = "postbacks"
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     fingerprint: Mapped[bytes] = mapped_column(unique=True)  # SHA-256
-    body_id: Mapped[int] = mapped_column(BigId, ForeignKey("postback_bodies.id"))
+    # No foreign key: bytes leave before the rest, and to check it would read the whole journal.
+    body_id: Mapped[int] = mapped_column(BigId)
     position: Mapped[int] = mapped_column(default=0)  # within the body: the oldest dialect batches
     received_at: Mapped[datetime]
     last_received_at: Mapped[datetime]
@@ -268,7 +269,11 @@ class RollupMark(Base):
 
 
 class Rollup(Base):
-    """How many messages queued in one hour are alike; rebuilt whole for an hour."""
+    """How many messages queued in one hour are alike; rebuilt whole for an hour.
+
+    Those that `is_purged` count messages that are gone, and are only ever added to: an hour has
+    both kinds while some of its messages are still there, and its counts are their sum.
+    """
 
     __tablename__ = "rollups"
 
@@ -281,6 +286,7 @@ class Rollup(Base):
     sent_as: Mapped[str | None] = mapped_column(String(16))
     code: Mapped[str | None] = mapped_column(String(16))  # of the gateway's refusal
     messages: Mapped[int]
+    is_purged: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class Checkpoint(Base):

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Select, func, literal_column, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -16,6 +16,18 @@ from .db import clock
 from .looking import FEW, MOST
 from .models import Message, Postback, PostbackBody
 from .rows import BodyRow, Page, PostbackRow
+
+
+class Arrived(Protocol):
+    """A row of the journal, as far as its bytes are looked for."""
+
+    @property
+    def body_id(self) -> int:
+        """Which bytes they are."""
+
+    @property
+    def received_at(self) -> datetime:
+        """When they came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +111,16 @@ def by_ids(session: Session, postback_ids: Collection[int]) -> list[PostbackRow]
     return _rows(session, found.order_by(Postback.id))
 
 
-def body(session: Session, body_id: int) -> BodyRow:
+def body(session: Session, row: PostbackRow) -> BodyRow:
     """Return the exact bytes that a postback came in, and what is kept of its headers."""
-    return bodies(session, [body_id])[body_id]
+    return bodies(session, [row])[row.body_id]
 
 
-def bodies(session: Session, body_ids: Iterable[int]) -> dict[int, BodyRow]:
-    """Return the exact bytes of several requests by their ids."""
-    found = session.scalars(select(PostbackBody).where(PostbackBody.id.in_(list(body_ids))))
-    return {
+def bodies(session: Session, rows: Iterable[Arrived]) -> dict[int, BodyRow]:
+    """Return the exact bytes of the requests of several postbacks by their ids; some are gone."""
+    wanted = {row.body_id: row.received_at for row in rows}
+    found = session.scalars(select(PostbackBody).where(PostbackBody.id.in_(wanted)))
+    kept = {
         row.id: BodyRow(
             received_at=row.received_at,
             content_type=row.content_type,
@@ -116,6 +129,12 @@ def bodies(session: Session, body_ids: Iterable[int]) -> dict[int, BodyRow]:
         )
         for row in found
     }
+    gone = {
+        body_id: BodyRow(received_at=received_at, content_type=None, headers=None, body=b"")
+        for body_id, received_at in wanted.items()
+        if body_id not in kept
+    }
+    return kept | gone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

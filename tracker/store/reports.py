@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, String, cast, func, select
+from sqlalchemy import ColumnElement, String, cast, func, or_, select
 from sqlalchemy.orm import Session
 
 from tracker.domain.report import Count, GroupBy
@@ -36,7 +36,8 @@ def counts(
     alike = (group, Rollup.status, Rollup.sent_as)
     found = (
         select(*alike, func.sum(Rollup.messages))
-        .where(Rollup.hour >= begin, Rollup.hour < end, Rollup.hour.not_in(live))
+        .where(Rollup.hour >= begin, Rollup.hour < end)
+        .where(or_(Rollup.hour.not_in(live), Rollup.is_purged))
         .group_by(*alike)
     )
     for name, status, sent_as, messages in session.execute(found):

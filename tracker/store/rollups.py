@@ -7,6 +7,10 @@ with its mark, so that the count, which comes after the deletion, sees every cha
 deletion saw; a mark that came too late for the deletion stays, and the hour is counted once more.
 One transaction at a time counts: two could each put down what they saw, the older one last. On
 SQLite there is one writer anyway.
+
+Messages that leave by retention go on counting: whoever deletes them moves them, in the same
+transaction and under the same lock, from the counts of the living to those that are never counted
+anew. So an hour may be counted again at any time, whatever of its messages is gone.
 """
 
 from collections import Counter
@@ -14,7 +18,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, delete, exists, func, insert, literal, select, text
+from sqlalchemy import ColumnElement, delete, exists, func, insert, literal, select, text, update
 from sqlalchemy.orm import Session
 
 from .db import dialect_of
@@ -22,7 +26,7 @@ from .models import Message, Rollup, RollupMark
 
 HOUR: Final = timedelta(hours=1)
 GROUP: Final = ("status", "mms_id", "campaign_ref", "spid", "sent_as", "code")
-_ALIKE: Final = (
+ALIKE: Final = (
     Message.status, Message.mms_id, Message.campaign_ref, Message.spid, Message.sent_as,
     Message.error_code,
 )  # fmt: skip
@@ -59,9 +63,41 @@ def refresh(session: Session, hours: Sequence[datetime]) -> int:
 
 def repair(session: Session, hours: Collection[datetime]) -> int:
     """Count hours anew, marked or not, after whoever else is counting; returns how many."""
+    lock(session)
+    return _count_anew(session, hours)
+
+
+def lock(session: Session) -> None:
+    """Let nobody count until the transaction ends."""
     if dialect_of(session) == "postgresql":
         session.execute(_LOCK)
-    return _count_anew(session, hours)
+
+
+def purge(session: Session, gone: Counts) -> set[datetime]:
+    """Count messages as gone that this transaction has deleted; it holds the `lock`.
+
+    `gone` counts them by hour and group. Returns those of their hours that were out of date: what
+    is left of these has yet to be counted anew.
+    """
+    hours = {hour for hour, *_ in gone}
+    marked_ones = set(
+        session.scalars(select(RollupMark.hour).where(RollupMark.hour.in_(hours)).distinct())
+    )
+    for (hour, *group), messages in gone.items():
+        if hour not in marked_ones and not _add(session, hour, group, -messages, is_purged=False):
+            session.add(RollupMark(hour=hour))  # it was wrong; nobody knows why
+        if not _add(session, hour, group, messages, is_purged=True):
+            alike = dict(zip(GROUP, group, strict=True))
+            session.add(Rollup(hour=hour, **alike, messages=messages, is_purged=True))
+            session.flush()
+    empty = (Rollup.hour.in_(hours), Rollup.messages <= 0, of_living())
+    session.execute(delete(Rollup).where(*empty).execution_options(synchronize_session=False))
+    return marked_ones
+
+
+def of_living() -> ColumnElement[bool]:
+    """Return the condition that a rollup counts messages that are still there."""
+    return Rollup.is_purged.is_(False)
 
 
 def next_hours(session: Session, after: datetime, limit: int) -> list[datetime]:
@@ -79,15 +115,6 @@ def last_hour(session: Session) -> datetime | None:
     return newest and hour_of(newest)
 
 
-def is_history(session: Session, hour: datetime) -> bool:
-    """Say whether the messages of an hour are gone by retention: its counts are all that is left.
-
-    Retention begins with the oldest; an hour that is empty between others never had messages.
-    """
-    oldest = session.scalar(select(func.min(Message.created_at)))
-    return oldest is None or hour < hour_of(oldest)
-
-
 def is_marked(session: Session, hour: datetime) -> bool:
     """Say whether an hour is known to be out of date."""
     return bool(session.scalar(select(exists().where(RollupMark.hour == hour))))
@@ -95,14 +122,14 @@ def is_marked(session: Session, hour: datetime) -> bool:
 
 def counted(session: Session, hour: datetime) -> Counts:
     """Return what the messages of an hour come to."""
-    alike = select(*_ALIKE, func.count()).where(*_within(Message.created_at, hour))
-    return _counts(session.execute(alike.group_by(*_ALIKE)).all())
+    alike = select(*ALIKE, func.count()).where(*_within(Message.created_at, hour))
+    return _counts(session.execute(alike.group_by(*ALIKE)).all())
 
 
 def stored(session: Session, hour: datetime) -> Counts:
-    """Return what the rollups of an hour say."""
+    """Return what the rollups of an hour say of the messages that are still there."""
     columns = (getattr(Rollup, name) for name in GROUP)
-    said = select(*columns, Rollup.messages).where(*_within(Rollup.hour, hour))
+    said = select(*columns, Rollup.messages).where(*_within(Rollup.hour, hour), of_living())
     return _counts(session.execute(said).all())
 
 
@@ -117,17 +144,34 @@ def _next_hour(session: Session, after: datetime) -> datetime | None:
 
 def _count_anew(session: Session, hours: Collection[datetime]) -> int:
     columns = [Rollup.hour, *(getattr(Rollup, name) for name in GROUP), Rollup.messages]
-    living = [hour for hour in sorted(hours) if not is_history(session, hour)]
-    for hour in living:
+    for hour in sorted(hours):
         session.execute(
             delete(Rollup)
-            .where(*_within(Rollup.hour, hour))
+            .where(*_within(Rollup.hour, hour), of_living())
             .execution_options(synchronize_session=False)
         )
-        alike = select(literal(hour, Rollup.hour.type), *_ALIKE, func.count())
-        of_hour = alike.where(*_within(Message.created_at, hour)).group_by(*_ALIKE)
+        alike = select(literal(hour, Rollup.hour.type), *ALIKE, func.count())
+        of_hour = alike.where(*_within(Message.created_at, hour)).group_by(*ALIKE)
         session.execute(insert(Rollup).from_select(columns, of_hour))
-    return len(living)
+    return len(hours)
+
+
+def _add(
+    session: Session, hour: datetime, group: Sequence[Any], messages: int, *, is_purged: bool
+) -> bool:
+    """Add to the count of one group; False when there is none."""
+    alike = (
+        getattr(Rollup, name).is_not_distinct_from(value)
+        for name, value in zip(GROUP, group, strict=True)
+    )
+    added = session.scalars(
+        update(Rollup)
+        .where(Rollup.hour == hour, Rollup.is_purged.is_(is_purged), *alike)
+        .values(messages=Rollup.messages + messages)
+        .returning(Rollup.id)
+        .execution_options(synchronize_session=False)
+    )
+    return bool(added.all())
 
 
 def _within(column: Any, hour: datetime) -> tuple[ColumnElement[bool], ...]:  # noqa: ANN401

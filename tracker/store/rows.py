@@ -126,12 +126,20 @@ class PostbackRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyRow:
-    """The exact bytes of a postback request, and its headers as `domain.headers` kept them."""
+    """The exact bytes of a postback request, and its headers as `domain.headers` kept them.
+
+    `is_gone` when they have left by retention.
+    """
 
     received_at: datetime
     content_type: str | None
     headers: str | None
     body: bytes
+
+    @property
+    def is_gone(self) -> bool:
+        """The bytes are kept no more; nobody ever posts none."""
+        return not self.body
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

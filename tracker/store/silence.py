@@ -11,14 +11,15 @@ from tracker.domain.status import Status
 
 from . import ingest
 from .models import Message, Rollup
-from .rollups import HOUR, hour_of
+from .rollups import HOUR, hour_of, of_living
 
 AWAITED: Final = (Status.ACCEPTED, Status.SENT)
 
 
 def hours(session: Session, before: datetime, limit: int) -> list[datetime]:
     """Return the newest hours that have messages without a receipt, made before a moment."""
-    waiting = select(Rollup.hour).where(Rollup.status.in_(AWAITED), Rollup.hour <= hour_of(before))
+    is_waiting = (Rollup.status.in_(AWAITED), Rollup.hour <= hour_of(before), of_living())
+    waiting = select(Rollup.hour).where(*is_waiting)
     newest = waiting.distinct().order_by(Rollup.hour.desc()).limit(limit)
     return list(session.scalars(newest))
 

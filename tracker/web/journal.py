@@ -22,7 +22,7 @@ from tracker.store.spool import SpoolError
 
 from . import auth
 from .context import now, sessions, settings
-from .pages import actor
+from .pages import actor, kept_bytes
 from .postbacks import the_receiver
 from .presenting import texts
 from .presenting.body import bytes_view
@@ -62,7 +62,7 @@ def show_postback(postback_id: int) -> ResponseReturnValue:
     moment = now()
     with sessions()() as session:
         row = _row(postbacks.by_id(session, postback_id))
-        body = postbacks.body(session, row.body_id)
+        body = postbacks.body(session, row)
         (described,) = shelf.described(session, [row], moment)
     return render_template(
         "postbacks_one.html",
@@ -76,7 +76,7 @@ def show_postback(postback_id: int) -> ResponseReturnValue:
 def show_bytes(postback_id: int) -> ResponseReturnValue:
     """Show the exact bytes, as text or as a hex dump."""
     row, body = _postback(postback_id)
-    view = bytes_view(body, request.args.get("as"))
+    view = bytes_view(kept_bytes(body), request.args.get("as"))
     return render_template("postbacks_bytes.html", postback=postback_view(row, body), bytes=view)
 
 
@@ -85,7 +85,7 @@ def show_bytes(postback_id: int) -> ResponseReturnValue:
 def download(postback_id: int) -> ResponseReturnValue:
     """Give the exact bytes, as a file that no browser opens by itself."""
     _, body = _postback(postback_id)
-    response = Response(body.body, content_type="text/plain")
+    response = Response(kept_bytes(body).body, content_type="text/plain")
     name = f"postback-{postback_id}.txt"
     response.headers.set("Content-Disposition", "attachment", filename=name)
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -213,7 +213,7 @@ def _spool_note(moment: datetime) -> str | None:
 def _postback(postback_id: int) -> tuple[PostbackRow, BodyRow]:
     with sessions()() as session:
         row = _row(postbacks.by_id(session, postback_id))
-        return row, postbacks.body(session, row.body_id)
+        return row, postbacks.body(session, row)
 
 
 def _row(row: PostbackRow | None) -> PostbackRow:

@@ -68,6 +68,7 @@ ERRORS: Final = {
     403: ("You may not do this", "It needs another role, which an administrator gives."),
     404: ("There is no such page", "The address may be mistyped, or what stood here was erased."),
     405: ("This address does not take that", "Go back and use the links and buttons of the page."),
+    410: ("It is kept no more", "Old data leaves after a while; what was read out of it is there."),
     413: ("This is too much at once", "Go back and send less."),
     429: ("Too many tries", "Wait a few minutes, then try again."),
     500: ("Something broke on our side", "It is in our log. Try again in a minute."),
@@ -193,7 +194,7 @@ def show_postback(public_id: UUID, postback_id: int) -> ResponseReturnValue:
 def download_postback(public_id: UUID, postback_id: int) -> ResponseReturnValue:
     """Give the exact bytes, as a file that no browser opens by itself."""
     _, body = _postback(public_id, postback_id)
-    response = Response(body.body, content_type="application/octet-stream")
+    response = Response(kept_bytes(body).body, content_type="application/octet-stream")
     response.headers.set(
         "Content-Disposition", "attachment", filename=f"postback-{postback_id}.txt"
     )
@@ -287,7 +288,12 @@ def _postback(public_id: UUID, postback_id: int) -> tuple[PostbackRow, BodyRow]:
         row = postbacks.by_id(session, postback_id)
         if row is None or row.message_public_id != public_id:
             abort(HTTPStatus.NOT_FOUND)
-        return row, postbacks.body(session, row.body_id)
+        return row, postbacks.body(session, row)
+
+
+def kept_bytes(body: BodyRow) -> BodyRow:
+    """Return the exact bytes of a postback, or end the request where they are gone."""
+    return abort(HTTPStatus.GONE) if body.is_gone else body
 
 
 def _url(public_id: UUID) -> str:

@@ -54,6 +54,7 @@ _ERRORS: Final = {
     403: ("The token lacks the scope of this operation.", "This needs the scope send; ..."),
     404: ("There is no such thing.", "There is no message with this id."),
     409: ("It cannot be done in its present state.", "Only a queued message can be cancelled; ..."),
+    410: ("It was kept, and is no more.", "The bytes of this postback are kept no more."),
     413: ("The body is too large.", "The data value transmitted exceeds the capacity limit."),
     415: ("The body is of another type.", "The body must be JSON; its Content-Type is text/xml."),
     422: ("Fields are wrong; nothing was done.", "2 field(s) are wrong; nothing was queued."),

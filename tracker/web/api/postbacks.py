@@ -97,12 +97,14 @@ def get_postback(postback_id: str) -> dict[str, Any]:
             media_type="application/octet-stream",
         )
     },
-    errors=(404,),
+    errors=(404, 410),
 )
 def get_postback_raw(postback_id: str) -> Response:
     """Return the exact bytes of the request that brought the postback."""
     row = _postback(postback_id)
     kept = _kept(row)
+    if kept.is_gone:
+        raise ApiError(HTTPStatus.GONE, "The bytes of this postback are kept no more.")
     # Never the sender's own type: nothing of it may run in a browser.
     answer = Response(kept.body, mimetype="application/octet-stream")
     answer.headers["Content-Disposition"] = f"attachment; filename=postback-{row.id}.bin"
@@ -164,7 +166,7 @@ def _dry_run(row: PostbackRow, zone: ZoneInfo, now: datetime) -> dict[str, Any]:
 
 def _kept(row: PostbackRow) -> BodyRow:
     with context.sessions()() as session:
-        return postbacks.body(session, row.body_id)
+        return postbacks.body(session, row)
 
 
 def _postback(text: str) -> PostbackRow:

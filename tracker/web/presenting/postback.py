@@ -31,6 +31,7 @@ class PostbackView:
     body: str
     body_note: str | None
     headers: list[tuple[str, str]] | None  # None: they were not kept
+    is_gone: bool  # its bytes have left by retention
 
 
 def postback_view(row: PostbackRow, body: BodyRow, sight: Sight = WHOLE) -> PostbackView:
@@ -49,6 +50,7 @@ def postback_view(row: PostbackRow, body: BodyRow, sight: Sight = WHOLE) -> Post
         body=sight.document(text, *people),
         body_note=note,
         headers=_headers(body, sight, people),
+        is_gone=body.is_gone,
     )
 
 
@@ -67,8 +69,8 @@ def _facts(row: PostbackRow, body: BodyRow) -> list[Fact]:
         Fact("Last received", at=row.last_received_at if row.repeats else None),
         Fact("Gateway's time", at=row.occurred_at),
         Fact("Kind", row.kind),
-        Fact("Content type", body.content_type or "None given"),
-        Fact("Size", f"{len(body.body):,} bytes"),
+        Fact("Content type", "" if body.is_gone else body.content_type or "None given"),
+        Fact("Size", "" if body.is_gone else f"{len(body.body):,} bytes"),
         Fact("Place in the body", str(row.position + 1) if row.position else ""),
     )
 
@@ -95,6 +97,8 @@ def _text(value: object) -> str:
 
 
 def _document(body: BodyRow) -> tuple[str, str | None]:
+    if body.is_gone:
+        return "", None
     found = document_of(body.body, body.content_type)
     notes = []
     if found.via == "form":
