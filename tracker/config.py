@@ -33,6 +33,7 @@ NAMES: Final = (
     "POSTBACK_TOKENS", "POSTBACK_ALLOW_FROM", "POSTBACK_ALLOW_MODE", "SPOOL_DIR", "SECRET_KEY",
     "GATEWAY_ZONE", "TRUSTED_PROXIES", "SEND_RATE", "SEND_WINDOW", "SETTLE_UNKNOWN",
     "DISCOVER_KNOWN", "FAILURE_SHARE", "IDLE_MINUTES", "NO_RECEIPT_HOURS",
+    "RETENTION_DAYS", "BODY_RETENTION_DAYS",
     "OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_ROLE_CLAIM", "OIDC_ROLES",
 )  # fmt: skip
 KNOWN: Final = frozenset(f"{PREFIX}{name}{end}" for name in NAMES for end in ("", "_FILE"))
@@ -100,6 +101,8 @@ class Settings:
     # sets it by hand.
     sandbox_numbers: tuple[tuple[str, str], ...] = ()
     no_receipt_hours: int = 72  # without a word, after which no receipt is expected
+    retention_days: int = 0  # for messages and all else that has numbers; 0: for ever
+    body_retention_days: int = 0  # for the exact bytes of postbacks; 0: as long as the rest
     idle_minutes: int = 720  # without anything done, after which a person is logged out
     open_id: OpenId | None = None
 
@@ -136,6 +139,8 @@ class Settings:
             failure_share=source.get("FAILURE_SHARE", _percent, 3.0),
             sandbox_numbers=source.get("SANDBOX_NUMBERS", _told_numbers, ()),
             no_receipt_hours=source.get("NO_RECEIPT_HOURS", _receipt_hours, 72),
+            retention_days=source.get("RETENTION_DAYS", _retention_days, 0),
+            body_retention_days=source.get("BODY_RETENTION_DAYS", _retention_days, 0),
             idle_minutes=source.get("IDLE_MINUTES", _idle_minutes, 720),
             open_id=_open_id_of(source),
         )
@@ -379,6 +384,10 @@ def _idle_minutes(text: str) -> int:
 
 def _receipt_hours(text: str) -> int:
     return _whole(text, "hours", 1, 8760)
+
+
+def _retention_days(text: str) -> int:
+    return _whole(text, "days", 0, 36500)
 
 
 def _whole(text: str, what: str, least: int, most: int) -> int:

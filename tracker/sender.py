@@ -27,6 +27,7 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from tracker.gateway import Answer, Connection, Gateway, NotSent
 from tracker.services import record, rollups, send, silence, take
 from tracker.services.batch_work import BatchWorker
+from tracker.services.purge import DailyPurge, Retention
 from tracker.services.record import Sent
 from tracker.services.take import Policy, Taken
 from tracker.store.db import Sessions
@@ -62,6 +63,7 @@ class Sender:
         zone: ZoneInfo,
         clock: Callable[[], datetime],
         policy: Policy | None = None,
+        retention: Retention | None = None,
         calls_at_once: int = CALLS_AT_ONCE,
     ) -> None:
         self._sessions = sessions
@@ -69,6 +71,7 @@ class Sender:
         self._zone = zone
         self._clock = clock
         self._policy = policy or Policy()
+        self._retention = retention or Retention()
         self._calls_at_once = calls_at_once
         self._done: SimpleQueue[Done | None] = SimpleQueue()
         self._under_way = 0  # claims, until their call has ended
@@ -319,8 +322,9 @@ class Sender:
         self._is_cut_off = True
 
     def _keep_house(self, stop: Event) -> None:
-        """Keep the hourly counts up to date, and give up on receipts; no trouble stops sending."""
+        """Keep hourly counts, give up on receipts, let old data leave; no trouble stops sending."""
         swept_at = -SWEEP_SECONDS
+        purge = DailyPurge(self._sessions, self._retention, self._clock)
         while not stop.wait(ROLLUP_SECONDS):
             if self._is_cut_off:
                 continue
@@ -328,6 +332,8 @@ class Sender:
             if time.monotonic() - swept_at >= SWEEP_SECONDS:
                 swept_at = time.monotonic()
                 self._try("silent messages not marked", self._sweep)
+            self._try("old data not deleted", lambda: purge.go_on(stop))
+        self._try("old data not deleted", purge.stop)
 
     def _sweep(self) -> None:
         silence.sweep(self._sessions, self._policy.receipt_patience, self._clock())

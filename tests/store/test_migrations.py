@@ -1,5 +1,6 @@
 """The schema goes up, down and up again, and is what the models say."""
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from tracker.store import (
     outbox,
     overview,
     postbacks,
+    purge,
     saved_views,
     schema,
     settling,
@@ -30,6 +32,7 @@ from tracker.store.db import Sessions
 from tracker.store.messages import MessageFilter
 from tracker.store.models import Message
 from tracker.store.postbacks import PostbackFilter
+from tracker.store.purge import Asked
 
 
 def test_up_down_up_and_no_difference(sessions: Sessions) -> None:
@@ -77,7 +80,7 @@ def plans_of(sessions: Sessions, ask: Callable[[Session], object]) -> list[str]:
     engine = db.engine_of(sessions)
 
     def note(_c: object, _k: object, statement: str, values: Any, *_: object) -> None:
-        if statement.startswith(("SELECT", "UPDATE")):
+        if statement.startswith(("SELECT", "UPDATE", "DELETE")):
             asked.append((statement, values))
 
     event.listen(engine, "before_cursor_execute", note)
@@ -165,3 +168,22 @@ def test_every_hot_question_is_answered_by_its_index(
 ) -> None:
     for plan in plans_of(sessions, ask):
         assert index in plan, plan
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda s, asked: purge.bodies(s, 5, asked),
+        lambda s, asked: purge.messages(s, (asked.before, 5), asked),
+        lambda s, asked: purge.postbacks(s, 5, asked),
+        lambda s, asked: purge.batches(s, 5, asked),
+        lambda s, asked: purge.bulk_actions(s, 5, asked),
+        lambda s, asked: purge.alerts(s, 5, asked),
+    ],
+)
+def test_no_step_of_a_purge_reads_a_table_whole(
+    sessions: Sessions, step: Callable[[Session, Asked], object]
+) -> None:
+    for plan in plans_of(sessions, lambda s: step(s, Asked(datetime.now(UTC), 5))):
+        assert not re.search(r"SCAN (?!\(|CONSTANT)", plan), plan  # of an empty IN, those alone
+        assert "Seq Scan" not in plan, plan

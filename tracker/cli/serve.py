@@ -20,6 +20,7 @@ from tracker.sandbox.server import serve as serve_sandbox
 from tracker.sender import SWITCH_SECONDS, Sender
 from tracker.services import accounts
 from tracker.services.postback_tokens import first_valid
+from tracker.services.purge import Retention
 from tracker.services.take import Policy
 from tracker.store.db import Sessions
 from tracker.web import postback_tokens
@@ -115,7 +116,15 @@ def sender() -> None:
         discover_known=settings.discover_known,
         receipt_patience=timedelta(hours=settings.no_receipt_hours),
     )
-    Sender(sessions, gateway, zone=settings.gateway_zone, clock=now, policy=policy).run(stop)
+    made = Sender(
+        sessions,
+        gateway,
+        zone=settings.gateway_zone,
+        clock=now,
+        policy=policy,
+        retention=Retention(settings.retention_days, settings.body_retention_days),
+    )
+    made.run(stop)
 
 
 @click.command()

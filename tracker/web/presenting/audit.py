@@ -40,6 +40,8 @@ ACTIONS: Final = {
     "postback.replay": "Judged a postback anew",
     "postbacks.replay": "Judged postbacks anew",
     "rebuild": "Recomputed every status",
+    "purge": "Let old data leave",
+    "person.forget": "Erased a person",
     "gateway.pause": "Paused the gateway",
     "gateway.resume": "Resumed the gateway",
     "alert.close": "Closed an alert",
@@ -201,5 +203,5 @@ def _actor(text: str) -> str | None:
     """Return an actor as it is written down: a name alone is that of a user."""
     if not text:
         return None
-    is_whole = ":" in text or text in ("gateway", "probe", "login")
+    is_whole = ":" in text or text in ("gateway", "probe", "login", "retention")
     return text if is_whole else f"user:{text}"
