@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from tracker.domain.numbers import ERASED
 from tracker.domain.status import LABELS, Status
 from tracker.store import accounts, ingest, messages
 from tracker.store.db import Sessions
@@ -59,6 +60,8 @@ def resend(sessions: Sessions, public_id: UUID, actor: str, now: datetime) -> UU
 def queue_again(session: Session, public_id: UUID, actor: str, now: datetime) -> UUID:
     """Do what `resend` does, in the caller's transaction."""
     message = the_message(session, public_id)
+    if message.recipient == ERASED:
+        raise NotPossibleError("Its recipient was erased.")
     if message.status in (Status.QUEUED, Status.SENDING):
         raise NotPossibleError("It is still to be sent; sending it again would send it twice.")
     new_id = submit.again(session, _request(session, message), now)

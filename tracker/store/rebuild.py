@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from tracker.domain.fold import Outcome
+from tracker.domain.numbers import ERASED
 
 from . import bulk
 from .db import dialect_of
@@ -115,13 +116,15 @@ def last_message(session: Session) -> int:
 
 def count_numbers(session: Session) -> int:
     """Return how many numbers were sent to, to show how far one has come."""
-    return session.scalar(select(func.count(Message.recipient.distinct()))) or 0
+    numbers = select(func.count(Message.recipient.distinct()))
+    return session.scalar(numbers.where(Message.recipient != ERASED)) or 0
 
 
 def numbers_after(session: Session, after: str, limit: int) -> list[str]:
     """Return the next numbers that were sent to or have a handset, in their order."""
     sent_to = select(Message.recipient.label("number")).distinct()
-    sent_to = sent_to.where(Message.recipient > after).order_by(Message.recipient).limit(limit)
+    sent_to = sent_to.where(Message.recipient > after, Message.recipient != ERASED)
+    sent_to = sent_to.order_by(Message.recipient).limit(limit)
     named = select(Handset.number).where(Handset.number > after).order_by(Handset.number)
     both = union(
         select(sent_to.subquery().c.number), select(named.limit(limit).subquery().c.number)

@@ -170,6 +170,18 @@ class Spool:
         finally:
             aside.close()
 
+    def erase_set_aside(self, is_meant: Callable[[bytes], bool], *, only_counts: bool) -> int:
+        """Remove files of what was set aside, those that `is_meant` says; returns how many.
+
+        Raises:
+            SpoolError: the folder cannot be read or written.
+        """
+        with _plainly():
+            meant = [path for path in plain_files(self._damaged) if is_meant(path.read_bytes())]
+            for path in [] if only_counts else meant:
+                path.unlink(missing_ok=True)
+        return len(meant)
+
     def close(self) -> None:
         """Close the file that is open for writing; a later append opens another."""
         with self._lock:
