@@ -25,7 +25,7 @@ MUST_BE_THERE = {
     "/messages/ID/settle?", "/journal", "/journal/N", "/journal/N/bytes", "/journal/replay?",
     "/batches", "/batches/new", "/batches/ID", "/alerts", "/suppressed", "/gateway", "/handsets",
     "/carriers", "/carriers/import", "/templates", "/templates/45633", "/help/statuses",
-    "/settings/postback-address",
+    "/settings/postback-address", "/settings/data",
 }  # fmt: skip
 
 

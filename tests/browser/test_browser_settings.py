@@ -215,3 +215,41 @@ def test_every_page_fits_and_is_accessible(browser: Browser, tracker: Up, paths:
     assert_sound_in_every_look(visit.page)
     context.close()
     assert visit.complaints == []
+
+
+def test_forget_a_person_and_take_the_certificate(visit: Visit) -> None:
+    page, number = visit.page, f"1202{id(visit) % 10_000_000:07d}"
+    visit.tracker.run(
+        "send", number, "--mms-id", "45633", "--from", "11111", "--pass", "BARCODEVALUE=1",
+        "--wait", "60",
+    )  # fmt: skip
+    visit.log_in("/settings")
+    page.get_by_role("main").get_by_role("link", name="Data").click()
+    expect(page.get_by_text("Everything is kept for ever")).to_be_visible()
+    page.get_by_label("Number").fill(f"00 {number}")
+    page.get_by_role("button", name="See what there is").click()
+    expect(page.get_by_role("heading", name="Forget +1 202")).to_be_visible()
+    assert number not in page.url
+    page.get_by_role("button", name="Erase for ever").click()
+    expect(page.get_by_role("heading", name="Certificate")).to_be_visible()
+    with page.expect_download() as taken:
+        page.get_by_role("button", name="Download the certificate").click()
+    said = json.loads(taken.value.path().read_text())
+    assert said["erased"]["messages"] == 1
+
+
+def test_the_pages_of_forgetting_are_sound(browser: Browser, tracker: Up) -> None:
+    context = browser.new_context(locale="en-US")
+    visit = Visit(context.new_page(), tracker)
+    page = visit.page
+    visit.log_in("/settings/data")
+    assert_sound_in_every_look(page)
+    page.get_by_label("Number").fill("+1 202 555 0188")
+    page.get_by_role("button", name="See what there is").click()
+    expect(page.get_by_role("heading", name="Forget +1 202-555-0188?")).to_be_visible()
+    assert_sound_in_every_look(page)
+    page.get_by_role("button", name="Erase for ever").click()
+    expect(page.get_by_role("heading", name="Certificate")).to_be_visible()
+    assert_sound_in_every_look(page)
+    context.close()
+    assert visit.complaints == []

@@ -5,6 +5,7 @@ Without its country code it is not looked for: those digits are the number of so
 """
 
 import html
+import json
 import re
 import zlib
 from collections.abc import Iterator
@@ -21,17 +22,20 @@ class Spellings:
 
     def __init__(self, number: str) -> None:
         digits = _BETWEEN.join(number)
+        self._digits = re.compile(digits)  # much the quicker, for what hardly ever has it
         self._written = re.compile(rf"(?<![0-9])(?:\+?00|\+)?{_BETWEEN}{digits}(?![0-9])")
 
     def is_in(self, value: Any) -> bool:  # noqa: ANN401  # whatever a column can hold
         """Say whether the number is in a text, in bytes, or anywhere within JSON."""
         if isinstance(value, bytes):
-            return any(map(self._written.search, _texts(value)))
-        if isinstance(value, dict):
-            return any(self.is_in(name) or self.is_in(inner) for name, inner in value.items())
-        if isinstance(value, list):
-            return any(map(self.is_in, value))
-        return value is not None and bool(self._written.search(str(value)))
+            return any(map(self._is_in, _texts(value)))
+        if isinstance(value, dict | list):
+            text = json.dumps(value, ensure_ascii=False)
+            return self._is_in(text.replace("\\n", " ").replace("\\t", " "))
+        return value is not None and self._is_in(str(value))
+
+    def _is_in(self, text: str) -> bool:
+        return bool(self._digits.search(text) and self._written.search(text))
 
     def erased(self, value: Any) -> Any:  # noqa: ANN401
         """Return a text or JSON with a word in the place of the number; it never grows longer."""

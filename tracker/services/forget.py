@@ -17,19 +17,19 @@ import hashlib
 import hmac
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 from typing import Any, Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Table
 from sqlalchemy.orm import Session
 
 from tracker.domain.spellings import Spellings
-from tracker.domain.status import LABELS
+from tracker.domain.status import LABELS, Status
 from tracker.store import accounts
 from tracker.store import forget as store
 from tracker.store import rebuild as checkpoints
@@ -40,7 +40,7 @@ from .committer import ingest_spooled
 from .describe import iso
 from .rebuild import Progress
 
-STEP: Final = 200  # rows that a step looks at
+STEP: Final = 500  # rows that a step looks at
 MESSAGES_AT_ONCE: Final = 50
 MOST_NAMED: Final = 5  # of what stands in the way
 KEPT_EVERY: Final = 20  # steps: how far it is, while there is nothing to erase
@@ -99,6 +99,36 @@ class Means:
     zone: ZoneInfo
     secret_key: str
     clock: Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What is kept by a number, by table; what stands in the way of erasing it, if anything."""
+
+    own: dict[str, int]
+    in_the_way: str | None
+    is_suppressed: bool
+
+
+def preview(means: Means, number: str) -> Preview:
+    """Say what a run would erase that is found by the number itself, without a walk."""
+    with means.sessions() as session:
+        files = store.files_with(session, Spellings(number))
+        own = store.own_rows(session, number, number, [one.id for one in files if one.is_over])
+        messages = store.being_sent(session, number, MOST_NAMED)
+        return Preview(
+            own={table: len(keys) for table, keys in own.items() if keys},
+            in_the_way=_in_the_way(messages, files),
+            is_suppressed=store.is_suppressed(session, number),
+        )
+
+
+def _in_the_way(messages: Iterable[tuple[UUID, Status]], files: Iterable[store.File]) -> str | None:
+    named = [f"message {id_} is {LABELS[status].lower()}" for id_, status in messages]
+    named += [f"batch {one.public_id} has a row for it" for one in files if not one.is_over]
+    return (
+        f"{'; '.join(named[:MOST_NAMED])}: cancel it, or wait until it is sent" if named else None
+    )
 
 
 class Forget:
@@ -197,11 +227,8 @@ class Forget:
         with self._sessions() as session:
             messages = store.being_sent(session, self._number, MOST_NAMED)
             files = store.files_with(session, self._spellings)
-        named = [f"message {id_} is {LABELS[status].lower()}" for id_, status in messages]
-        named += [f"batch {one.public_id} has a row for it" for one in files if not one.is_over]
-        if named:
-            what = "; ".join(named[:MOST_NAMED])
-            raise BeingSentError(f"{what}: cancel it, or wait until it is sent")
+        if said := _in_the_way(messages, files):
+            raise BeingSentError(said)
 
     def _erase_first(self) -> None:
         """Erase what is kept by number, and in files; a dry run counts it, and the messages."""

@@ -21,7 +21,9 @@ from tracker.store.purge import Asked, Step
 from . import rollups
 from .rebuild import Progress
 
-STEP: Final = 200  # rows, and what hangs on them
+STEP: Final = 200  # rows, and what hangs on them, at most
+FIRST_STEP: Final = 50
+SLOW_SECONDS: Final = 0.1  # a step that takes longer is followed by a smaller one
 EVERY: Final = timedelta(days=1)
 SECONDS_AT_ONCE: Final = 5.0  # of the daily run, while the rest of the house waits
 ACTOR: Final = "retention"
@@ -105,11 +107,12 @@ class Purge:
 
     def _walked(self, name: str, walk: Walk, before: datetime) -> Iterator[Progress]:
         """Walk through one table; progress is the time between its oldest row and the cut-off."""
-        asked = Asked(before, self._step, self._only_counts)
+        limit = min(FIRST_STEP, self._step)
         position: Any = None
         first: datetime | None = None
         while True:
             began = time.monotonic()
+            asked = Asked(before, limit, self._only_counts)
             with self._sessions() if self._only_counts else self._sessions.begin() as session:
                 step = walk(session, position, asked)
             self.gone += step.gone
@@ -123,8 +126,10 @@ class Purge:
             position = step.position
             if position is None:
                 return
+            took = time.monotonic() - began
+            limit = _next_limit(limit, took, self._step)
             if not self._only_counts:
-                self._rest(time.monotonic() - began)
+                self._rest(took)
 
 
 class DailyPurge:
@@ -176,6 +181,13 @@ def give_turn_back(sessions: Sessions) -> None:
     """Let another process go on at once with what was stopped."""
     with sessions.begin() as session:
         store.give_turn_back(session)
+
+
+def _next_limit(limit: int, took: float, most: int) -> int:
+    """Return how many rows the next step looks at: whoever writes meanwhile waits for it."""
+    if took > SLOW_SECONDS:
+        return max(limit // 2, 1)
+    return min(limit * 2, most) if took < SLOW_SECONDS / 3 else limit
 
 
 def _before(now: datetime, days: int) -> datetime | None:

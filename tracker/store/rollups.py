@@ -83,16 +83,39 @@ def purge(session: Session, gone: Counts) -> set[datetime]:
     marked_ones = set(
         session.scalars(select(RollupMark.hour).where(RollupMark.hour.in_(hours)).distinct())
     )
-    for (hour, *group), messages in gone.items():
-        if hour not in marked_ones and not _add(session, hour, group, -messages, is_purged=False):
-            session.add(RollupMark(hour=hour))  # it was wrong; nobody knows why
-        if not _add(session, hour, group, messages, is_purged=True):
-            alike = dict(zip(GROUP, group, strict=True))
-            session.add(Rollup(hour=hour, **alike, messages=messages, is_purged=True))
-            session.flush()
+    there = _there(session, hours)
+    changes = {(key, True): messages for key, messages in gone.items()}
+    changes |= {(k, False): -n for k, n in gone.items() if k[0] not in marked_ones}
+    known = [
+        {"id": there[place][0], "messages": there[place][1] + messages}
+        for place, messages in changes.items()
+        if place in there
+    ]
+    new = [
+        dict(zip(("hour", *GROUP), key, strict=True), messages=messages, is_purged=True)
+        for (key, is_purged), messages in changes.items()
+        if is_purged and (key, is_purged) not in there
+    ]
+    if known:
+        session.execute(update(Rollup), known)
+    if new:
+        session.execute(insert(Rollup), new)
+    wrong = {key[0] for key, is_purged in changes if not is_purged and (key, False) not in there}
+    session.add_all(RollupMark(hour=hour) for hour in wrong)  # nobody knows why; counted anew
     empty = (Rollup.hour.in_(hours), Rollup.messages <= 0, of_living())
     session.execute(delete(Rollup).where(*empty).execution_options(synchronize_session=False))
     return marked_ones
+
+
+def _there(
+    session: Session, hours: Collection[datetime]
+) -> dict[tuple[tuple[Any, ...], bool], tuple[int, int]]:
+    """Return id and count of each rollup of some hours, by hour and group and what it counts."""
+    columns = (getattr(Rollup, name) for name in ("hour", *GROUP))
+    found = session.execute(
+        select(Rollup.id, Rollup.messages, Rollup.is_purged, *columns).where(Rollup.hour.in_(hours))
+    )
+    return {(tuple(key), is_purged): (id_, n) for id_, n, is_purged, *key in found}
 
 
 def of_living() -> ColumnElement[bool]:
@@ -154,24 +177,6 @@ def _count_anew(session: Session, hours: Collection[datetime]) -> int:
         of_hour = alike.where(*_within(Message.created_at, hour)).group_by(*ALIKE)
         session.execute(insert(Rollup).from_select(columns, of_hour))
     return len(hours)
-
-
-def _add(
-    session: Session, hour: datetime, group: Sequence[Any], messages: int, *, is_purged: bool
-) -> bool:
-    """Add to the count of one group; False when there is none."""
-    alike = (
-        getattr(Rollup, name).is_not_distinct_from(value)
-        for name, value in zip(GROUP, group, strict=True)
-    )
-    added = session.scalars(
-        update(Rollup)
-        .where(Rollup.hour == hour, Rollup.is_purged.is_(is_purged), *alike)
-        .values(messages=Rollup.messages + messages)
-        .returning(Rollup.id)
-        .execution_options(synchronize_session=False)
-    )
-    return bool(added.all())
 
 
 def _within(column: Any, hour: datetime) -> tuple[ColumnElement[bool], ...]:  # noqa: ANN401

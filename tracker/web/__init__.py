@@ -19,6 +19,7 @@ from . import (
     bulk_actions,
     carriers,
     context,
+    data_page,
     dropin,
     gateway_page,
     handsets,
@@ -86,6 +87,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(saved_views.bp)
     app.register_blueprint(send_form.bp)
     app.register_blueprint(audit.bp)
+    app.register_blueprint(data_page.bp)
     if settings.open_id:
         # Imported by those who use it alone: its libraries take as long as half of the start.
         from . import oidc  # noqa: PLC0415

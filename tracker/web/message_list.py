@@ -16,11 +16,12 @@ from tracker.store.models import Role
 from tracker.store.rows import MessageRow
 
 from . import auth
-from .context import now, sessions
+from .context import now, sessions, settings
 from .downloads import csv_answer
 from .presenting import listing, texts
 from .presenting.listing import COLUMNS, Column, Line
 from .presenting.question import Question
+from .presenting.retention import older_has_left
 from .presenting.saved_views import view_links
 from .query import refuse_strange
 from .whole_question import question_of
@@ -133,6 +134,7 @@ def _list_page() -> dict[str, object]:
         "older_url": question.url(cursor=page.next_cursor) if page.next_cursor else None,
         "newest_url": question.url() if cursor else None,
         "looked_to": page.looked_to,
+        "older_has_left": older_has_left(settings()),
         "csv_url": question.url("pages.download_messages"),
         "live_url": None if cursor else question.url("pages.refresh_list", seen=digest),
         "refresh_seconds": LIST_REFRESH_SECONDS,

@@ -41,6 +41,10 @@ ENTRIES: Final = (
         "The secrets of the address that the gateway posts to, and from where they may be used.",
     ),
     Entry(
+        "Data", "data.show", "expired",
+        "How long what is kept, and the form by which a person is forgotten.",
+    ),
+    Entry(
         "Audit", "audit.show", "list",
         "Who did what, about what, why and when: every change, login, search by number, file.",
     ),
