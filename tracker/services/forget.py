@@ -32,6 +32,7 @@ from tracker.domain.spellings import Spellings
 from tracker.domain.status import LABELS, Status
 from tracker.store import accounts
 from tracker.store import forget as store
+from tracker.store import forget_rows as rows
 from tracker.store import rebuild as checkpoints
 from tracker.store.db import Sessions
 from tracker.store.spool import Spool, SpoolRecord
@@ -170,7 +171,7 @@ class Forget:
         if not self._only_counts:
             self._drain()
         self._refuse_what_is_sent()
-        tables = store.tables()
+        tables = rows.tables()
         at = self._take_up()
         yield Progress("messages", 0, 1)
         self._erase_first()
@@ -271,7 +272,7 @@ class Forget:
         for steps in count(1):
             began = time.monotonic()
             with self._sessions() as session:
-                found = store.rows_with(
+                found = rows.rows_with(
                     session, table, after, self._spellings, spared=self._spared, limit=self._step
                 )
             after = found.last
@@ -285,13 +286,11 @@ class Forget:
                 return
             yield
 
-    def _erase_rows(self, number: int, table: Table, found: store.Found) -> None:
+    def _erase_rows(self, number: int, table: Table, found: rows.Found) -> None:
         place = (number + 1, 0) if found.last is None else (number, _position(found.last))
         with self._sessions.begin() as session:
             store.leave_no_trace(session)
-            gone = store.erase_rows(
-                session, table, found.keys, self._spellings, spared=self._spared
-            )
+            gone = rows.erase_rows(session, table, found.keys, self._spellings, spared=self._spared)
             self._settle(session, gone, place)
 
     def _settle(
