@@ -7,10 +7,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from builders import a_postback
 from sqlalchemy import event, inspect, text
 from sqlalchemy.orm import Session
 
+from tracker.config import DEFAULT_ZONE
 from tracker.domain.fold import Outcome
+from tracker.domain.status import Status
+from tracker.services import receive
 from tracker.store import (
     audit,
     bulk_actions,
@@ -30,7 +34,7 @@ from tracker.store.audit import AuditFilter
 from tracker.store.base import UtcDateTime
 from tracker.store.db import Sessions
 from tracker.store.messages import MessageFilter
-from tracker.store.models import Message
+from tracker.store.models import Message, Rollup
 from tracker.store.postbacks import PostbackFilter
 from tracker.store.purge import Asked
 
@@ -45,6 +49,22 @@ def test_up_down_up_and_no_difference(sessions: Sessions) -> None:
     schema.check(engine)
     assert schema.state(engine).is_current
     assert set(Message.metadata.tables) <= set(inspect(engine).get_table_names())
+
+
+def test_a_journal_whose_bytes_are_gone_goes_down_and_up(sessions: Sessions) -> None:
+    now = datetime.now(UTC)
+    for code in ("N101", "N102"):
+        receive.record(sessions, a_postback(code), "text/xml", zone=DEFAULT_ZONE, now=now)
+    with sessions.begin() as session:
+        session.execute(text("DELETE FROM postback_bodies"))
+        session.add(Rollup(hour=now, status=Status.SENT, mms_id="1", messages=1, is_purged=True))
+    engine = db.engine_of(sessions)
+    schema.downgrade(engine, "0006")
+    schema.upgrade(engine)
+    schema.check(engine)
+    with sessions() as session:
+        found = postbacks.search(session, PostbackFilter(), limit=5).items
+        assert [postbacks.body(session, row).is_gone for row in found] == [True, True]
 
 
 def test_two_upgrades_at_once_take_turns(sessions: Sessions) -> None:
