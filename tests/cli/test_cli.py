@@ -80,7 +80,7 @@ def sqlite_tracker(tmp_path: Path, sqlite_url: str) -> Shell:
         "user enable", "user role", "user reset-two-factor", "token",
         "token create", "token list", "token revoke", "postback-token", "postback-token create",
         "postback-token list", "postback-token revoke", "postback", "spool", "spool status",
-        "spool drain", "replay", "rebuild", "doctor", "settle", "demo",
+        "spool drain", "replay", "reconcile", "rebuild", "doctor", "settle", "demo",
     ],
 )  # fmt: skip
 def test_every_command_explains_itself_without_a_database(tmp_path: Path, command: str) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from tracker.domain.settling import Settled
 from tracker.domain.status import Status
 from tracker.protocol.codes import postback_meaning
+from tracker.protocol.statistics import REPORT
 from tracker.protocol.transport import document_of
 from tracker.store import messages, postbacks, settling
 from tracker.store.rows import AttemptRow, BodyRow, MessageRow, PostbackRow, SettlementRow
@@ -21,7 +22,7 @@ class TimelineEntry:
     at: datetime
     what: str
     detail: str
-    source: Literal["ours", "gateway", "postback"]
+    source: Literal["ours", "gateway", "postback", "statistics"]
     outcome: str | None = None
     outcome_reason: str | None = None
     repeats: int = 0
@@ -125,12 +126,15 @@ def _settlement(row: SettlementRow) -> TimelineEntry:
 
 def _postback(row: PostbackRow, kept: BodyRow) -> TimelineEntry:
     phrase = row.fields.get("status")
+    is_made_up_for = row.fields.get("origin") == REPORT
     meaning = postback_meaning(row.code or "", row.fields.get("origin"))
+    if is_made_up_for:
+        meaning = "No postback told it: it was made up for out of the gateway's statistics."
     return TimelineEntry(
         at=row.received_at,
         what=" ".join(filter(None, (row.code, phrase))) or "Postback",
         detail=meaning or "A code that no document names.",
-        source="postback",
+        source="statistics" if is_made_up_for else "postback",
         outcome=row.outcome,
         outcome_reason=row.outcome_reason,
         repeats=row.repeats,

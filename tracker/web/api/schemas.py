@@ -355,7 +355,7 @@ _TIMELINE_FIELDS: Final[Json] = {
     "at": said(TIME, "By our clock."),
     "what": TEXT,
     "detail": TEXT,
-    "source": {"type": "string", "enum": ["ours", "gateway", "postback"]},
+    "source": {"type": "string", "enum": ["ours", "gateway", "postback", "statistics"]},
     "outcome": nullable({"type": "string", "enum": [outcome.value for outcome in Outcome]}),
     "outcome_reason": MAYBE,
     "repeats": COUNT,

@@ -28,6 +28,7 @@ ACTIONS: Final = {
     "message.resend": "Sent a message again",
     "message.settle": "Settled a lost answer",
     "messages.bulk": "Acted on many messages",
+    "reconcile": "Compared messages with the gateway's statistics",
     "messages.bulk_stop": "Stopped acting on many messages",
     "view.save": "Saved a view of the list",
     "view.change": "Changed a view of the list",

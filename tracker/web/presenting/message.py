@@ -21,7 +21,12 @@ from .parts import Fact, Facts, known
 from .sight import WHOLE, Sight
 from .texts import document, gap
 
-SOURCES: Final = {"ours": "Tracker", "gateway": "Gateway", "postback": "Postback"}
+SOURCES: Final = {
+    "ours": "Tracker",
+    "gateway": "Gateway",
+    "postback": "Postback",
+    "statistics": "Statistics",
+}
 SENT_AS: Final = {"MMS": "MMS with the pass", "SMS": "SMS with a link to the pass"}
 
 _FAST, _SLOW, _REST = 2, 15, 30  # seconds between two looks at a message

@@ -15,6 +15,7 @@ _KINDS: Final = {
     "account": "Word about the account",
     "content": "Stored MMS cannot be used",
     "guessing": "Somebody guesses postback addresses",
+    "lost_postbacks": "Postbacks were lost and made up for",
 }
 _REASONS: Final = {
     "N302": "Unsubscribed",
