@@ -59,7 +59,7 @@ def test_a_journal_whose_bytes_are_gone_goes_down_and_up(sessions: Sessions) -> 
         session.execute(text("DELETE FROM postback_bodies"))
         session.add(Rollup(hour=now, status=Status.SENT, mms_id="1", messages=1, is_purged=True))
     engine = db.engine_of(sessions)
-    schema.downgrade(engine, "0006")
+    schema.downgrade(engine, "0007")
     schema.upgrade(engine)
     schema.check(engine)
     with sessions() as session:
