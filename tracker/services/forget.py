@@ -44,6 +44,8 @@ from .rebuild import Progress
 STEP: Final = 500  # rows that a step looks at
 MESSAGES_AT_ONCE: Final = 50
 MOST_NAMED: Final = 5  # of what stands in the way
+DRAIN_TRIES: Final = 50
+DRAIN_SECONDS: Final = 0.1  # between two tries
 KEPT_EVERY: Final = 20  # steps: how far it is, while there is nothing to erase
 HASH: Final = "HMAC-SHA-256 of the digits, under a key made of TRACKER_SECRET_KEY"
 NOTES: Final = (
@@ -217,12 +219,15 @@ class Forget:
                 now=self._means.clock(),
             )
 
-        self._means.spool.drain(take)
-        if waiting := self._means.spool.state().records:
-            raise BeingSentError(
-                f"{waiting} postbacks wait in the spool and may have the number; "
-                "`tracker spool drain` brings them to the database"
-            )
+        for _ in range(DRAIN_TRIES):  # the web part may be bringing them just now
+            self._means.spool.drain(take)
+            if not (waiting := self._means.spool.state().records):
+                return
+            time.sleep(DRAIN_SECONDS)
+        raise BeingSentError(
+            f"{waiting} postbacks wait in the spool and may have the number; "
+            "`tracker spool drain` brings them to the database"
+        )
 
     def _refuse_what_is_sent(self) -> None:
         with self._sessions() as session:
