@@ -18,7 +18,8 @@ FIXED = (
     "/journal?outcome=quarantined", "/alerts", "/suppressed", "/gateway", "/templates",
     "/templates/new", "/handsets", "/carriers", "/carriers/import", "/send", "/journal/replay",
     "/audit", "/messages/views", "/settings/users", "/settings/tokens", "/settings/password",
-    "/settings/two-factor", "/settings/data", "/settings/postback-address", "/help/statuses", "/trouble", "/api/docs",
+    "/settings/two-factor", "/settings/data", "/settings/postback-address",
+    "/help/statuses", "/trouble", "/api/docs",
 )  # fmt: skip
 
 
