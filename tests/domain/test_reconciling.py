@@ -92,6 +92,11 @@ def test_two_within_the_window_are_left_to_a_person() -> None:
     assert pairs([a_word(), a_word(hour)], two) == ({}, {0, 1})
 
 
+def test_among_very_many_nobody_tells_one_from_another() -> None:
+    messages = [Taken(number, "11111", NOON) for number in range(1000)]
+    assert pairs([a_word()] * 101, messages) == ({}, set(range(101)))
+
+
 def test_days_apart_each_finds_its_own() -> None:
     day = timedelta(days=1)
     messages = [Taken(1, "11111", NOON), Taken(2, "11111", NOON + day)]

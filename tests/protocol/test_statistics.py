@@ -104,6 +104,12 @@ def test_another_file_is_said_to_be_none(document: bytes) -> None:
         read(document)
 
 
+def test_a_tag_that_never_ends_is_given_up() -> None:
+    pieces = [b"<SENDING_LIST ", *(b"x" * 100_000 for _ in range(100))]
+    with pytest.raises(NotStatisticsError, match="does not end"):
+        list(sendings(pieces))
+
+
 @given(st.binary(max_size=300), st.integers(0, 400), st.integers(1, 50))
 def test_a_damaged_file_is_read_as_far_as_it_goes(damage: bytes, at: int, size: int) -> None:
     whole = listed(LINK)

@@ -1,6 +1,7 @@
 """What the statistics know and no postback told. The files are the sandbox's, or like its own."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from tracker.services.rebuild import Mode, Rebuild
 from tracker.services.recompute import Difference
 from tracker.services.reconcile import Found, Reconciled
 from tracker.store import alerts, messages
+from tracker.store import reconciling as store
 from tracker.store.db import Sessions
 from tracker.store.models import AuditEntry, Postback
 
@@ -159,6 +161,7 @@ def test_a_lost_answer_is_settled_by_it(sessions: Sessions) -> None:
         decided = [e for e in timeline.of_message(session, row) if e.what == "Marked as sent"]
     assert "455811" in decided[0].detail
     assert "cli:olga" in decided[0].detail
+    assert founds(reconciled(sessions, an_entry(*DELIVERED))) == [Found.AGREES]
 
 
 def test_what_is_not_ours_or_says_too_little_is_counted(sessions: Sessions) -> None:
@@ -179,6 +182,46 @@ def test_more_than_none_repaired_is_an_alarm_and_every_run_is_audited(sessions: 
         told = session.scalars(select(AuditEntry.detail).where(AuditEntry.action == "reconcile"))
         assert ["1 repaired" in (detail or "") for detail in told] == [True, False]
     assert (alert.kind, alert.count) == ("lost_postbacks", 1)
+
+
+def test_a_run_that_ends_halfway_has_sounded_the_alarm_and_is_gone_on_with(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "STEP", 1)
+    numbers = ["12025550101", "12025550102"]
+    ids = [accepted(sessions, f"T{number}", to=number) for number in numbers]
+    entries = [an_entry(*DELIVERED, to=number) for number in numbers]
+    document = f"<SENDING_LIST>{''.join(entries)}</SENDING_LIST>".encode()
+    run = reconcile.run(
+        sessions, [document], actor="cli:olga", is_dry_run=False, zone=DEFAULT_ZONE, now=clock()
+    )
+    assert next(run).found is Found.REPAIRED
+    run.close()  # type: ignore[attr-defined]
+    assert [reloaded(sessions, i).status for i in ids] == [Status.DELIVERED, Status.ACCEPTED]
+    with sessions() as session:
+        assert [alert.kind for alert in alerts.open_ones(session, 10)] == ["lost_postbacks"]
+    assert founds(reconciled(sessions, *entries)) == [Found.AGREES, Found.REPAIRED]
+
+
+def test_side_by_side_each_is_repaired_once(sessions: Sessions) -> None:
+    public_id, lost = accepted(sessions, to="12025550144"), unknown(sessions)
+    entries = an_entry(*DELIVERED), an_entry(*DELIVERED, to="12025550144")
+    with ThreadPoolExecutor(4) as pool:
+        runs = list(pool.map(lambda _: reconciled(sessions, *entries), range(4)))
+    found = [one.found for run in runs for one in run]
+    assert found.count(Found.SETTLED) == 1
+    assert reloaded(sessions, public_id).status is Status.DELIVERED
+    assert reloaded(sessions, lost).status is Status.SENT
+    assert len(journal(sessions)) == 1
+
+
+def test_among_too_many_messages_nothing_is_decided(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "MOST", 2)
+    for number in range(3):
+        accepted(sessions, f"T{number}", mms_id=str(number))
+    assert founds(reconciled(sessions, an_entry(*DELIVERED, mms_id="1"))) == [Found.AMBIGUOUS]
 
 
 def test_many_sendings_are_repaired_in_steps(

@@ -3,7 +3,8 @@
 Nothing is read or written here. Source: PROTOCOL 8.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -16,6 +17,7 @@ from .status import Status
 # Older editions print local time of the gateway as UTC: four hours off, five in winter.
 SPREAD: Final = timedelta(hours=5)
 DELAY: Final = timedelta(minutes=10)  # from the answer to a call until it stands in the queue
+MOST_PAIRS: Final = 100_000  # that are tried; among more nobody could tell one from another
 
 _OF_CODE: Final = {
     "9": Status.SENT,
@@ -115,15 +117,17 @@ def pairs(words: Sequence[Word], messages: Sequence[Taken]) -> tuple[dict[int, i
     Returns the place of the message by the place of the word, and the places of those words that
     could be about one of several, or share theirs with another: these are left to a person.
     """
-    fitting: Mapping[int, list[int]] = {
+    if len(words) * len(messages) > MOST_PAIRS:
+        return {}, set(range(len(words)))
+    fitting = {
         place: [number for number, message in enumerate(messages) if _fits(one, message)]
         for place, one in enumerate(words)
     }
-    wanted = [number for numbers in fitting.values() for number in numbers]
+    wanted = Counter(number for numbers in fitting.values() for number in numbers)
     sure = {
         place: numbers[0]
         for place, numbers in fitting.items()
-        if len(numbers) == 1 and wanted.count(numbers[0]) == 1
+        if len(numbers) == 1 and wanted[numbers[0]] == 1
     }
     return sure, {place for place, numbers in fitting.items() if numbers} - sure.keys()
 

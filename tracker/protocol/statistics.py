@@ -21,6 +21,7 @@ from .timestamps import utc_timestamp
 REPORT: Final = "REPORT"
 STEPS: Final = frozenset({"inque", "init", "ack", "opened", "dlr", "expired", "rejected", "error"})
 MOST_STEPS: Final = 50  # of one sending; a real one has six
+MOST_OPEN: Final = 1024 * 1024  # characters of a tag that is not closed yet
 MOST_TEXT: Final = 256  # characters of a handset's name
 _HANDSETS: Final = frozenset({"mm7_handsetid", "xhtml_handsetid"})
 _UNKNOWN_HANDSET: Final = "Default"
@@ -66,20 +67,22 @@ def postback_of(fields: Mapping[str, str | None]) -> bytes:
 
 
 class NotStatisticsError(ValueError):
-    """The file has no list of sendings."""
+    """The file has no list of sendings, or a tag that never ends."""
 
 
 def sendings(chunks: Iterable[bytes]) -> Iterator[Sending]:
     """Read a file piece by piece.
 
     Raises:
-        NotStatisticsError: there is no SENDING_LIST in it.
+        NotStatisticsError: there is no SENDING_LIST in it, or a tag of more than 1 MiB.
     """
     reader = _Reader()
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     for chunk in chunks:
         reader.feed(decoder.decode(chunk))
         yield from reader.taken()
+        if len(reader.rawdata) > MOST_OPEN:  # it would be looked through again with every piece
+            raise NotStatisticsError("It has a tag that does not end, so it is no statistics file.")
     reader.close()
     reader.finish()
     yield from reader.taken()

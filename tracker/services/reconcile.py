@@ -20,8 +20,6 @@ from typing import Final, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy.orm import Session
-
 from tracker.domain.reconciling import DELAY, SPREAD, Taken, Word, pairs, tells_more, word
 from tracker.domain.status import Status
 from tracker.protocol.statistics import Sending, postback_of, sendings
@@ -69,13 +67,16 @@ class Reconciled:
     before: Status | None = None
 
 
+_REPAIRS: Final = (Found.REPAIRED, Found.SETTLED)
+
+
 class Tally(Counter[Found]):
     """How many sendings came to what."""
 
     @property
     def repaired(self) -> int:
         """How many messages know more than before."""
-        return self[Found.REPAIRED] + self[Found.SETTLED]
+        return sum(self[one] for one in _REPAIRS)
 
     def sentence(self, *, is_dry_run: bool) -> str:
         """Return it in words."""
@@ -99,7 +100,8 @@ def run(
 ) -> Iterator[Reconciled]:
     """Compare a statistics file with what is known, and repair what is missing, step by step.
 
-    Safe to repeat: what was repaired agrees the next time.
+    Safe to repeat, and beside another run: what was repaired agrees the next time. The alarm
+    sounds before the first repair, for a run that is killed may have made some.
 
     Raises:
         NotStatisticsError: the file is none; nothing was done.
@@ -110,12 +112,19 @@ def run(
         tally[Found.UNUSABLE] += unusable
         yield from (Reconciled(Found.UNUSABLE) for _ in range(unusable))
         for some in _by(STEP, words.groups()):
-            for one in _compared(sessions, some, actor, is_dry_run=is_dry_run, zone=zone, now=now):
-                tally[one.found] += 1
-                yield one
+            judged = list(_compared(sessions, some))
+            if not is_dry_run:
+                if not tally.repaired and any(one.found in _REPAIRS for one, _ in judged):
+                    _sound(sessions, now)
+                _repair(sessions, judged, zone, now)
+            for one, _ in judged:
+                done = one if is_dry_run else _settled(sessions, one, actor, now)
+                tally[done.found] += 1
+                yield done
     if not is_dry_run:
+        said = tally.sentence(is_dry_run=False)
         with sessions.begin() as session:
-            _write_down(session, tally, actor, now)
+            accounts.audit(session, actor, "reconcile", now=now, detail=said)
 
 
 def _by(count: int, items: Iterator[T]) -> Iterator[list[T]]:
@@ -134,42 +143,23 @@ def _keep(words: WordsByMessage, found: Iterator[Sending]) -> int:
 
 
 def _compared(
-    sessions: Sessions,
-    groups: Sequence[list[Word]],
-    actor: str,
-    *,
-    is_dry_run: bool,
-    zone: ZoneInfo,
-    now: datetime,
-) -> Iterator[Reconciled]:
-    judged = [one for words, ours in _with_ours(sessions, groups) for one in _judged(words, ours)]
-    repaired = [(r.word, ours) for r, ours in judged if r.found is Found.REPAIRED and r.word]
-    if repaired and not is_dry_run:
-        bodies = [_postback(one, ours.tracking_id or "") for one, ours in repaired if ours]
-        read = [arrivals.read(body, _CONTENT_TYPE, zone=zone, now=now) for body in bodies]
-        receive.ingest(sessions, read, zone=zone, now=now)
-    for one, _ in judged:
-        if one.found is Found.SETTLED and not is_dry_run:
-            yield _settled(sessions, one, actor, now)
-        else:
-            yield one
-
-
-def _with_ours(
     sessions: Sessions, groups: Sequence[list[Word]]
-) -> Iterator[tuple[list[Word], list[Candidate]]]:
-    """Return each group with the messages that it may be about."""
+) -> Iterator[tuple[Reconciled, Candidate | None]]:
+    """Judge each word by the messages that its group may be about."""
     times = [one.queued_at for words in groups for one in words]
     around = SPREAD + DELAY
     with sessions() as session:
         found = reconciling.candidates(
             session, {words[0].to for words in groups}, min(times) - around, max(times) + around
         )
+    if found is None:  # too many to tell them apart
+        yield from ((Reconciled(Found.AMBIGUOUS, one), None) for words in groups for one in words)
+        return
     ours: dict[tuple[str, str], list[Candidate]] = {}
     for one in found:
         ours.setdefault((one.recipient, one.mms_id), []).append(one)
     for words in groups:
-        yield words, ours.get((words[0].to, words[0].mms_id), [])
+        yield from _judged(words, ours.get((words[0].to, words[0].mms_id), []))
 
 
 def _judged(
@@ -188,8 +178,24 @@ def _judged(
 
 def _what(one: Word, message: Candidate) -> Found:
     if message.tracking_id is None:
-        return Found.SETTLED
+        return Found.SETTLED if message.status is Status.UNKNOWN else Found.AGREES
     return Found.REPAIRED if tells_more(one.status, message.status) else Found.AGREES
+
+
+def _repair(
+    sessions: Sessions,
+    judged: Sequence[tuple[Reconciled, Candidate | None]],
+    zone: ZoneInfo,
+    now: datetime,
+) -> None:
+    """Commit what the statistics know more as postbacks, all of a step together."""
+    bodies = [
+        _postback(one.word, ours.tracking_id)
+        for one, ours in judged
+        if one.found is Found.REPAIRED and one.word and ours and ours.tracking_id
+    ]
+    read = [arrivals.read(body, _CONTENT_TYPE, zone=zone, now=now) for body in bodies]
+    receive.ingest(sessions, read, zone=zone, now=now)
 
 
 def _postback(one: Word, tracking_id: str) -> bytes:
@@ -213,24 +219,22 @@ def _postback(one: Word, tracking_id: str) -> bytes:
 
 
 def _settled(sessions: Sessions, found: Reconciled, actor: str, now: datetime) -> Reconciled:
-    """Mark a message as sent: its answer was lost, and the gateway's statistics have it."""
-    assert found.word is not None and found.message is not None  # noqa: PT018, S101
-    reason = (
-        f"The gateway's statistics have it as sending {found.word.history_id}: {found.word.step}."
-    )
+    """Mark a message as sent when its answer was lost, and the gateway's statistics have it."""
+    if found.found is not Found.SETTLED or found.word is None or found.message is None:
+        return found
+    told = found.word
+    reason = f"The gateway's statistics have it as sending {told.history_id}: {told.step}."
     try:
         with sessions.begin() as session:
-            settling.lock(session, [found.word.to])
+            settling.lock(session, [told.to])
             message = manage.the_message(session, found.message)
             settle.mark(session, message, Verdict.SENT, reason, actor=actor, now=now)
     except NotPossibleError:  # its answer has come meanwhile
-        return Reconciled(Found.AGREES, found.word, found.message, found.before)
+        return Reconciled(Found.AGREES, told, found.message, found.before)
     return found
 
 
-def _write_down(session: Session, tally: Tally, actor: str, now: datetime) -> None:
-    said = tally.sentence(is_dry_run=False)
-    accounts.audit(session, actor, "reconcile", now=now, detail=said)
-    if tally.repaired:
-        detail = f"Postbacks were lost, and the gateway's statistics made up for them. {said}"
+def _sound(sessions: Sessions, now: datetime) -> None:
+    detail = "Postbacks were lost; the gateway's statistics make up for them. The audit has counts."
+    with sessions.begin() as session:
         alerts.sound(session, ALERT, "statistics", detail, now)
