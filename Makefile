@@ -30,6 +30,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python bench/receive.py
 	$(BIN)/python bench/send.py
 	$(BIN)/python bench/batch.py
+	$(BIN)/python bench/purge.py
 	$(BIN)/python bench/pages.py
 
 screenshots: $(VENV)/.dev $(VENDOR)/.built

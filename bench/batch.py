@@ -8,20 +8,18 @@ memory is the most that the process ever had (resident, as the kernel counts it)
 """
 
 import argparse
-import json
 import os
 import resource
-import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
 from support import report
-from support.databases import ENGINES, database
+from support.databases import database, folders
+from support.options import parser_of, positive
 
 ROWS = 100_000
 MOST_SECONDS = 60.0
@@ -32,22 +30,15 @@ HEADER = "to,mms_id,from,reference,pass.BARCODEVALUE,pass.PRIMARYVALUE1,data.FIR
 def main() -> None:
     """Measure and print."""
     options = _options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    engines = ENGINES if options.engine == "both" else (options.engine,)
     results = {}
-    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as name:
-        Path(name).chmod(0o755)
-        path = Path(name) / "rows.csv"
-        _write(path, options.rows)
-        for engine in engines:
-            results[engine] = _measure(engine, path, options.rows, Path(name) / engine)
+    with folders(options.engine) as made:
+        for engine, folder in made.items():
+            path = folder / "rows.csv"
+            _write(path, options.rows)
+            results[engine] = _measure(engine, path, options.rows, folder)
             if not options.json:
                 print(_line(engine, results[engine]), flush=True)
-    if options.json:
-        json.dump({"machine": report.machine(), "engines": results}, sys.stdout, indent=2)
-        print()
-    else:
-        print(f"\n{report.machine()}")
+    report.finish(results, as_json=options.json)
 
 
 def _write(path: Path, rows: int) -> None:
@@ -59,8 +50,6 @@ def _write(path: Path, rows: int) -> None:
 
 
 def _measure(engine: str, path: Path, rows: int, folder: Path) -> dict[str, Any]:
-    folder.mkdir()
-    folder.chmod(0o755)  # PostgreSQL refuses to run as root and takes another user
     with database(engine, folder, {}) as made:
         command = [str(Path(sys.executable).with_name("tracker")), "batch", str(path), "--json"]
         environ = {**os.environ, "TRACKER_DATABASE_URL": made.url}
@@ -105,12 +94,8 @@ def _line(engine: str, result: dict[str, Any]) -> str:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--engine", choices=[*ENGINES, "both"], default="both")
-    parser.add_argument("--rows", type=int, default=ROWS)
-    parser.add_argument("--json", action="store_true")
+    parser = parser_of(__doc__)
+    parser.add_argument("--rows", type=positive, default=ROWS)
     return parser.parse_args()
 
 

@@ -10,11 +10,8 @@ Anything but 200 ends the run with 1. Nothing but the loopback is used.
 """
 
 import argparse
-import json
 import re
-import signal
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -24,8 +21,8 @@ from statistics import median, quantiles
 
 import requests
 from support import many, report, servers
-from support.databases import ENGINES, Database, database
-from support.options import positive
+from support.databases import Database, database, folders
+from support.options import parser_of, positive
 from support.questions import Question, questions
 
 from tracker.services import accounts
@@ -112,13 +109,9 @@ class Browser:
 def main() -> None:
     """Measure and print."""
     options = _options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    engines = ENGINES if options.engine == "both" else (options.engine,)
     results = {}
-    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as name:
-        for engine in engines:
-            folder = Path(name) / engine
-            folder.mkdir()
+    with folders(options.engine) as made:
+        for engine, folder in made.items():
             with database(engine, folder, {}) as found:
                 began = time.monotonic()
                 messages = many.fill(found, options.messages)
@@ -130,11 +123,7 @@ def main() -> None:
             results[engine] = {"messages": messages, "pages": [asdict(page) for page in pages]}
             if not options.json:
                 print(f"\n{_as_text(found, messages, pages)}", flush=True)
-    if options.json:
-        json.dump({"machine": report.machine(), "engines": results}, sys.stdout, indent=2)
-        print()
-    else:
-        print(f"\n{report.machine()}")
+    report.finish(results, as_json=options.json)
 
 
 def _measured(found: Database, folder: Path, times: int) -> list[Page]:
@@ -165,13 +154,9 @@ def _as_text(found: Database, messages: int, pages: Sequence[Page]) -> str:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--engine", choices=[*ENGINES, "both"], default="both")
+    parser = parser_of(__doc__)
     parser.add_argument("--messages", type=positive, default=100_000)
     parser.add_argument("--times", type=positive, default=20, help="each page is asked for")
-    parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
 

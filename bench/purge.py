@@ -1,6 +1,6 @@
 """How fast old data leaves, and how long a postback waits meanwhile. Linux.
 
-Usage: python bench/purge.py [--engine sqlite|postgresql|both] [--messages N] [--json]
+Usage: python bench/purge.py [--engine sqlite|postgresql|both] [--messages N] [--days N] [--json]
 
 A database of two months is made, of which the older one is to leave. A thread takes one postback
 after the other, as the receiver writes them, before the purge and beside it. In the end one person
@@ -8,10 +8,6 @@ is forgotten, for which every text of what is left is looked through.
 """
 
 import argparse
-import json
-import signal
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,10 +17,10 @@ from statistics import median, quantiles
 from threading import Event, Thread
 from typing import Any
 
-from sqlalchemy import text
 from support import report
-from support.databases import ENGINES, Database, database
+from support.databases import Database, database, folders
 from support.many import fill
+from support.options import parser_of, positive
 
 from tracker.config import DEFAULT_ZONE
 from tracker.services import receive
@@ -43,29 +39,18 @@ PAUSE_SECONDS = 0.02  # between two postbacks
 def main() -> None:
     """Measure and print."""
     options = _options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    engines = ENGINES if options.engine == "both" else (options.engine,)
     results = {}
-    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as name:
-        Path(name).chmod(0o755)
-        for engine in engines:
-            folder = Path(name) / engine
-            folder.mkdir()
-            folder.chmod(0o755)  # PostgreSQL refuses to run as root and takes another user
-            with database(engine, folder, {}) as made:
-                results[engine] = _measure(made, folder, options.messages)
+    with folders(options.engine) as made:
+        for engine, folder in made.items():
+            with database(engine, folder, {}) as found:
+                results[engine] = _measure(found, folder, options.messages, options.days)
             if not options.json:
                 print(_line(engine, results[engine]), flush=True)
-    if options.json:
-        json.dump({"machine": report.machine(), "engines": results}, sys.stdout, indent=2)
-        print()
-    else:
-        print(f"\n{report.machine()}")
+    report.finish(results, as_json=options.json)
 
 
-def _measure(made: Database, folder: Path, messages: int) -> dict[str, Any]:
+def _measure(made: Database, folder: Path, messages: int, days: int) -> dict[str, Any]:
     total = fill(made, messages)
-    _go_on_with_ids(made)
     hurried, sessions = db.connect(made.url, in_a_hurry=True), db.connect(made.url)
     with _postbacks(hurried, "quiet") as quiet:
         time.sleep(QUIET_SECONDS)
@@ -75,7 +60,7 @@ def _measure(made: Database, folder: Path, messages: int) -> dict[str, Any]:
         rests.append(seconds)  # as long as the step took
         time.sleep(seconds)
 
-    work = Purge(sessions, Retention(days=DAYS), now=datetime.now(UTC), rest=rest)
+    work = Purge(sessions, Retention(days=days), now=datetime.now(UTC), rest=rest)
     began = time.monotonic()
     with _postbacks(hurried, "busy") as busy:
         for _ in work.steps():
@@ -92,16 +77,6 @@ def _measure(made: Database, folder: Path, messages: int) -> dict[str, Any]:
         "postback_ms": _spread(busy),
         "forget_seconds": _forget(sessions, folder),
     }
-
-
-def _go_on_with_ids(made: Database) -> None:
-    """Let PostgreSQL count on from the ids that were copied."""
-    if made.name == "postgresql":
-        with made.engine.connect() as connection:
-            for table in ("postbacks", "postback_bodies", "messages"):
-                last = f"(SELECT max(id) FROM {table})"
-                sequence = f"pg_get_serial_sequence('{table}', 'id')"
-                connection.execute(text(f"SELECT setval({sequence}, {last})"))
 
 
 @contextmanager
@@ -165,12 +140,9 @@ def _line(engine: str, result: dict[str, Any]) -> str:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--engine", choices=[*ENGINES, "both"], default="both")
-    parser.add_argument("--messages", type=int, default=MESSAGES)
-    parser.add_argument("--json", action="store_true")
+    parser = parser_of(__doc__)
+    parser.add_argument("--messages", type=positive, default=MESSAGES)
+    parser.add_argument("--days", type=positive, default=DAYS, help="what is older leaves")
     return parser.parse_args()
 
 

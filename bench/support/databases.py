@@ -4,8 +4,10 @@ Both are as they come: no setting is changed, and `fsync` stays on.
 """
 
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +27,18 @@ class Database:
     url: str
     engine: Engine  # every statement commits by itself
     version: str
+
+
+@contextmanager
+def folders(engine: str) -> Iterator[dict[str, Path]]:
+    """Make a folder for each engine, `both` or one; they are gone afterwards, also at SIGTERM."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as name:
+        made = {one: Path(name) / one for one in (ENGINES if engine == "both" else (engine,))}
+        for folder in (Path(name), *made.values()):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o755)  # PostgreSQL refuses to run as root and takes another user
+        yield made
 
 
 @contextmanager

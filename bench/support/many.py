@@ -33,10 +33,20 @@ def fill(database: Database, messages: int) -> int:
         pass
     with database.engine.connect() as connection:
         _copy(connection, messages // week - 1, is_sqlite=database.name == "sqlite")
+        if database.name == "postgresql":
+            _go_on_with_ids(connection)
         total = connection.scalar(select(func.count()).select_from(Message)) or 0
     rollups.refresh(sessions)
     db.engine_of(sessions).dispose()
     return total
+
+
+def _go_on_with_ids(connection: Connection) -> None:
+    """Let PostgreSQL count on from the ids that were copied."""
+    for table in ("postbacks", "postback_bodies", "messages"):
+        last = f"(SELECT max(id) FROM {table})"
+        sequence = f"pg_get_serial_sequence('{table}', 'id')"
+        connection.execute(text(f"SELECT setval({sequence}, {last})"))
 
 
 def _copy(connection: Connection, copies: int, *, is_sqlite: bool) -> None:

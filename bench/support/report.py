@@ -1,6 +1,8 @@
 """What is printed: one table an engine, or everything as JSON."""
 
+import json
 import platform
+import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -106,3 +108,12 @@ def _model() -> str:
         return platform.processor()
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.processor())
+
+
+def finish(results: dict[str, Any], *, as_json: bool) -> None:
+    """Print the machine, as JSON together with what was measured by engine."""
+    if as_json:
+        json.dump({"machine": machine(), "engines": results}, sys.stdout, indent=2)
+        print()
+    else:
+        print(f"\n{machine()}")

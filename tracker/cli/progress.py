@@ -1,8 +1,11 @@
 """How far a long command is, for whoever waits for it."""
 
+import signal
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack
+from threading import Event
 from typing import Final
 
 import click
@@ -36,3 +39,16 @@ class Shown(ExitStack):
             self._last = Progress(progress.stage, 0, 0)
         self._bar.update(progress.done - self._last.done)
         self._last = progress
+
+
+def until_stopped(steps: Iterable[Progress]) -> bool:
+    """Do the steps and show them, until SIGINT or SIGTERM; say whether all are done."""
+    stop = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with Shown() as shown:
+        for progress in steps:
+            shown.show(progress)
+            if stop.is_set():
+                return False
+    return True

@@ -1,8 +1,5 @@
 """`tracker purge`: what is older than the settings let it be leaves."""
 
-import signal
-from threading import Event
-
 import click
 
 from tracker.config import Settings
@@ -10,7 +7,7 @@ from tracker.services.describe import iso
 from tracker.services.purge import STEP, Purge, Retention
 
 from .common import RefusedError, actor, now, opened, print_json, talk
-from .progress import Shown
+from .progress import until_stopped
 
 
 @click.command()
@@ -36,24 +33,11 @@ def purge(*, dry_run: bool, as_json: bool, step: int) -> None:
     for table, before in work.cut_offs.items():
         if before:
             talk(f"{table}: what was last heard of before {before:%Y-%m-%d %H:%M} UTC")
-    is_finished = _run(work)
+    is_finished = until_stopped(work.steps())
     work.end(actor(), is_finished=is_finished)
     _print(work, as_json=as_json, dry_run=dry_run)
     if not is_finished:
         raise RefusedError("stopped; `tracker purge` goes on from here")
-
-
-def _run(work: Purge) -> bool:
-    """Do the steps until SIGINT or SIGTERM; say whether all are done."""
-    stop = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    with Shown() as shown:
-        for progress in work.steps():
-            shown.show(progress)
-            if stop.is_set():
-                return False
-    return True
 
 
 def _print(work: Purge, *, as_json: bool, dry_run: bool) -> None:

@@ -1,8 +1,6 @@
 """`tracker rebuild`: what is stored, recomputed from the bytes that the gateway posted."""
 
-import signal
 import sys
-from threading import Event
 from typing import Final
 
 import click
@@ -12,7 +10,7 @@ from tracker.services.rebuild import STEP, Counts, Mode, Rebuild
 from tracker.services.recompute import Difference
 
 from .common import RefusedError, actor, now, opened, plain, print_json, talk
-from .progress import Shown
+from .progress import until_stopped
 
 _CLEAR_LINE: Final = "\r\x1b[K"
 
@@ -40,7 +38,7 @@ def rebuild(*, dry_run: bool, as_json: bool, from_start: bool, step: int) -> Non
         step=step,
     )
     _begin(work, from_start=from_start)
-    is_finished = _run(work)
+    is_finished = until_stopped(work.steps())
     work.end(actor(), is_finished=is_finished)
     talk(_summary(work.counts, dry_run=dry_run))
     if not is_finished:
@@ -55,19 +53,6 @@ def _begin(work: Rebuild, *, from_start: bool) -> None:
         work.forget()
     elif stage := work.resume():
         talk(f"Going on with the {stage} where a run was stopped; --from-start begins anew.")
-
-
-def _run(work: Rebuild) -> bool:
-    """Do the steps until SIGINT or SIGTERM; say whether all are done."""
-    stop = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    with Shown() as shown:
-        for progress in work.steps():
-            shown.show(progress)
-            if stop.is_set():
-                return False
-    return True
 
 
 def _print_line(difference: Difference) -> None:
