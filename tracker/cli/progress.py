@@ -15,6 +15,7 @@ from tracker.services.rebuild import Progress
 from .common import talk
 
 SECONDS_BETWEEN_LINES: Final = 5.0
+_CLEAR_LINE: Final = "\r\x1b[K"
 
 
 class Shown(ExitStack):
@@ -52,3 +53,9 @@ def until_stopped(steps: Iterable[Progress]) -> bool:
             if stop.is_set():
                 return False
     return True
+
+
+def make_room() -> None:
+    """Take the bar off the line that is about to be written; its next step draws it again."""
+    if sys.stderr.isatty() and sys.stdout.isatty():
+        click.echo(_CLEAR_LINE, nl=False, err=True)

@@ -1,8 +1,5 @@
 """`tracker rebuild`: what is stored, recomputed from the bytes that the gateway posted."""
 
-import sys
-from typing import Final
-
 import click
 
 from tracker.config import Settings
@@ -10,9 +7,7 @@ from tracker.services.rebuild import STEP, Counts, Mode, Rebuild
 from tracker.services.recompute import Difference
 
 from .common import RefusedError, actor, now, opened, plain, print_json, talk
-from .progress import until_stopped
-
-_CLEAR_LINE: Final = "\r\x1b[K"
+from .progress import make_room, until_stopped
 
 
 @click.command()
@@ -61,12 +56,12 @@ def _print_line(difference: Difference) -> None:
     change = f"{stored} -> {difference.right or 'none'}"
     if not difference.is_mendable:
         change = f"{stored} (cannot be repaired)"
-    _make_room()
+    make_room()
     click.echo(plain(f"{where}: {difference.field} {change}"))
 
 
 def _print_json(difference: Difference) -> None:
-    _make_room()
+    make_room()
     print_json(
         {
             "kind": difference.kind,
@@ -77,12 +72,6 @@ def _print_json(difference: Difference) -> None:
             "repairable": difference.is_mendable,
         }
     )
-
-
-def _make_room() -> None:
-    """Take the bar off the line that is about to be written; its next step draws it again."""
-    if sys.stderr.isatty() and sys.stdout.isatty():
-        click.echo(_CLEAR_LINE, nl=False, err=True)
 
 
 def _summary(counts: Counts, *, dry_run: bool) -> str:

@@ -1,5 +1,6 @@
 """`tracker reconcile`: make up for lost postbacks out of the gateway's statistics."""
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from typing import BinaryIO, Final
@@ -10,9 +11,11 @@ from tracker.config import Settings
 from tracker.domain.status import LABELS
 from tracker.protocol.statistics import NotStatisticsError
 from tracker.services import reconcile as service
+from tracker.services.rebuild import Progress
 from tracker.services.reconcile import Found, Reconciled, Tally
 
 from .common import RefusedError, actor, now, opened, print_json, talk
+from .progress import Shown, make_room
 
 PIECE_BYTES: Final = 64 * 1024
 _SHOWN: Final = {Found.REPAIRED, Found.SETTLED, Found.AMBIGUOUS}
@@ -30,19 +33,30 @@ def reconcile(*, file: BinaryIO, is_dry_run: bool, as_json: bool) -> None:
     """
     settings = Settings.from_environ()
     sessions = opened(settings)
-    run = service.run(
-        sessions,
-        iter(partial(file.read, PIECE_BYTES), b""),
-        actor=actor(),
-        is_dry_run=is_dry_run,
-        zone=settings.gateway_zone,
-        now=now(),
-    )
     try:
-        tally = _printed(run, as_json=as_json)
+        with Shown() as shown:
+            run = service.run(
+                sessions,
+                _watched(file, shown),
+                actor=actor(),
+                is_dry_run=is_dry_run,
+                zone=settings.gateway_zone,
+                now=now(),
+                watch=shown.show,
+            )
+            tally = _printed(run, as_json=as_json)
     except NotStatisticsError as error:
         raise RefusedError(f"{error} Nothing was done.") from error
     talk(tally.sentence(is_dry_run=is_dry_run))
+
+
+def _watched(file: BinaryIO, shown: Shown) -> Iterator[bytes]:
+    """Read a file, and show how far; of a pipe nobody knows how long it is."""
+    size, done = os.fstat(file.fileno()).st_size, 0
+    for piece in iter(partial(file.read, PIECE_BYTES), b""):
+        done += len(piece)
+        shown.show(Progress("reading, bytes", done, max(size, done)))
+        yield piece
 
 
 def _printed(run: Iterator[Reconciled], *, as_json: bool) -> Tally:
@@ -50,6 +64,7 @@ def _printed(run: Iterator[Reconciled], *, as_json: bool) -> Tally:
     for one in run:
         tally[one.found] += 1
         if one.found in _SHOWN:
+            make_room()
             print_json(_described(one)) if as_json else click.echo(_line(one))
     return tally
 

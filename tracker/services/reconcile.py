@@ -10,7 +10,7 @@ Source: PROTOCOL 8.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +29,7 @@ from tracker.store.reconciling import Candidate
 
 from . import arrivals, manage, receive, settle
 from .manage import NotPossibleError
+from .rebuild import Progress
 from .settle import Verdict
 from .words_by_message import WordsByMessage
 
@@ -97,11 +98,13 @@ def run(
     is_dry_run: bool,
     zone: ZoneInfo,
     now: datetime,
+    watch: Callable[[Progress], None] = lambda _: None,
 ) -> Iterator[Reconciled]:
     """Compare a statistics file with what is known, and repair what is missing, step by step.
 
     Safe to repeat, and beside another run: what was repaired agrees the next time. The alarm
-    sounds before the first repair, for a run that is killed may have made some.
+    sounds before the first repair, for a run that is killed may have made some. `watch` is told how
+    many sendings are compared, after each step.
 
     Raises:
         NotStatisticsError: the file is none; nothing was done.
@@ -121,6 +124,7 @@ def run(
                 done = one if is_dry_run else _settled(sessions, one, actor, now)
                 tally[done.found] += 1
                 yield done
+            watch(Progress("comparing", tally.total(), words.count + unusable))
     if not is_dry_run:
         said = tally.sentence(is_dry_run=False)
         with sessions.begin() as session:

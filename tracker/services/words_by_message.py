@@ -5,7 +5,7 @@ grows: the memory stays flat, and nothing is left on the disk, even after a kill
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, fields
 from datetime import datetime
 from itertools import groupby
@@ -20,6 +20,7 @@ class WordsByMessage:
     """All words of a file; `groups` gives those about one number and one MMS id together."""
 
     def __init__(self) -> None:
+        self.count = 0
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.execute("PRAGMA cache_size = -8192")
         self._database.execute("PRAGMA synchronous = OFF")
@@ -27,7 +28,7 @@ class WordsByMessage:
         columns = ", ".join(f'"{name}"' for name in _COLUMNS)
         self._database.execute(f"CREATE TABLE words ({columns})")
 
-    def add(self, words: Iterable[Word]) -> None:
+    def add(self, words: Sequence[Word]) -> None:
         """Keep words."""
         marks = ", ".join("?" * len(_COLUMNS))
         self._database.execute("BEGIN")
@@ -36,6 +37,7 @@ class WordsByMessage:
             map(_row, words),
         )
         self._database.execute("COMMIT")
+        self.count += len(words)
 
     def groups(self) -> Iterator[list[Word]]:
         """Yield what was kept, by number and MMS id."""
