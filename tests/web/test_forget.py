@@ -127,7 +127,8 @@ def world(
     press(operator, "/search", q=SPELLED)
     app.extensions[RECEIVER].stop()  # it would bring the next one to the database by itself
     spool = Spool(settings.spool_dir)
-    spool.append([SpoolRecord(now(), None, a_postback("N102", TRACKINGID="WAITED", TO=NUMBER))])
+    waited = a_postback("N102", TRACKINGID="WAITED", TO=NUMBER)
+    spool.append([SpoolRecord(now(), None, waited, f"x-msisdn: {NUMBER}")])  # the newest bytes
     spool.set_aside([SpoolRecord(now(), None, f"half of {SPELLED}".encode())])
     rollups.refresh(sessions)
     yield World(app, sessions, settings, spool, theirs, others)

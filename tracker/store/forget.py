@@ -190,8 +190,9 @@ def erase_bodies(session: Session, ids: Collection[int]) -> Gone:
     is_meant = bulk.among(session, PostbackBody.id, ids)
     gone = _delete(session, PostbackBody, is_meant & (PostbackBody.id != newest))
     gone["postback_bodies"] += _set(
-        session, PostbackBody, is_meant & (PostbackBody.body != b""),
-        body=b"", content_type=None, digest=secrets.token_bytes(32),
+        session, PostbackBody,
+        is_meant & ((PostbackBody.body != b"") | PostbackBody.headers.is_not(None)),
+        body=b"", content_type=None, headers=None, digest=secrets.token_bytes(32),
     )  # fmt: skip
     return +gone
 
